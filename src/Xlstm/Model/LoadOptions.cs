@@ -1,0 +1,17 @@
+namespace Xlstm;
+
+/// <summary>How <see cref="XlstmModel.Load(string, LoadOptions?, IProgress{LoadProgress}?, CancellationToken)"/> holds and runs a model.</summary>
+public sealed record LoadOptions
+{
+    /// <summary>
+    /// How weights are held; null picks <see cref="WeightFormat.BFloat16"/>, or <see cref="WeightFormat.Float32"/> for a checkpoint
+    /// that holds F16 tensors (whose 10-bit mantissas bfloat16 cannot hold).
+    /// </summary>
+    public WeightFormat? Weights { get; init; }
+
+    /// <summary>Threads that compute, the caller's included; null picks the number of physical cores. Results do not depend on it.</summary>
+    public int? Threads { get; init; }
+
+    /// <summary>Refuse to load, before anything is read, when the machine has less memory free than the model will need.</summary>
+    public bool CheckMemory { get; init; } = true;
+}

@@ -1,0 +1,9 @@
+using Xunit;
+
+namespace Xlstm.Cli.Tests;
+
+public class CliTests
+{
+    [Fact]
+    public void Placeholder() => Assert.True(true);
+}

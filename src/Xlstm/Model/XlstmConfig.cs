@@ -73,6 +73,32 @@ public sealed record XlstmConfig
     /// <summary>dv = VD / H.</summary>
     public int VHeadDim => VDim / NumHeads;
 
-    /// <summary>F: width of the feed-forward layer.</summary>
-    public int FfnDim => (int)(Math.Floor(((EmbeddingDim * FfnProjFactor) + FfnRoundUpToMultipleOf - 1) / FfnRoundUpToMultipleOf) * FfnRoundUpToMultipleOf);
+    /// <summary>F: width of the feed-forward layer, <c>int(((D * ffn_proj_factor + r - 1) // r) * r)</c> in floating point, as the official code has it.</summary>
+    public int FfnDim
+    {
+        get
+        {
+            // Python's //: the floor of the exact quotient. Math.Floor(a / r) would round the quotient first and may land one higher.
+            double a = (EmbeddingDim * FfnProjFactor) + FfnRoundUpToMultipleOf - 1;
+            return (int)(Math.Round((a - (a % FfnRoundUpToMultipleOf)) / FfnRoundUpToMultipleOf) * FfnRoundUpToMultipleOf);
+        }
+    }
+
+    /// <summary>Parameters of the whole model: embeddings, blocks, norms and, unless it is tied, lm_head.</summary>
+    public long ParameterCount
+    {
+        get
+        {
+            long d = EmbeddingDim, qk = QkDim, vd = VDim, f = FfnDim, h = NumHeads, v = VocabSize;
+            long block = (d * ((2 * qk) + (3 * vd) + (2 * h) + (3 * f))) + (2 * h) + (2 * d) + vd;
+            long biases = (2 * qk) + (3 * vd) + (2 * f) + (4 * d);
+            long outNorm = AddOutNorm ? (UseBias ? 2 * d : d) : 0;
+            return ((TieWordEmbeddings ? 1 : 2) * v * d) + (NumBlocks * (block + (UseBias ? biases : 0))) + outNorm;
+        }
+    }
+
+    /// <summary>Reads and checks a config.json.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="Checkpoints.CheckpointException">The file is missing, not JSON, contradictory, or asks for sizes that no model has.</exception>
+    public static XlstmConfig Read(string path) => Checkpoints.ConfigReader.Read(path).Config;
 }

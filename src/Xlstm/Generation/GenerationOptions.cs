@@ -1,3 +1,5 @@
+using Xlstm.Generation;
+
 namespace Xlstm;
 
 /// <summary>What <see cref="Session.GenerateAsync(GenerationOptions?, CancellationToken)"/> makes and when it stops.</summary>
@@ -17,4 +19,26 @@ public sealed record GenerationOptions
 
     /// <summary>With every token, report the log probabilities of this many most probable tokens (of the model's own distribution, before the sampling chain); 0 reports none.</summary>
     public int TopLogProbabilities { get; init; }
+
+    /// <summary>Checks every value, those of <see cref="Sampling"/> included, against the range its property documents.</summary>
+    /// <exception cref="XlstmException">A value is out of its range; the message names the option.</exception>
+    public void Validate()
+    {
+        if (MaxNewTokens < 0)
+        {
+            throw new XlstmException($"max new tokens must be at least 0, found {MaxNewTokens}");
+        }
+
+        if (TopLogProbabilities < 0)
+        {
+            throw new XlstmException($"top log probabilities must be at least 0, found {TopLogProbabilities}");
+        }
+
+        foreach (string stop in StopStrings)
+        {
+            StopStringFilter.Validate(stop);
+        }
+
+        Sampling.Validate();
+    }
 }

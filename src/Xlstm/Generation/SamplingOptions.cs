@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Xlstm;
 
 /// <summary>
@@ -35,4 +37,31 @@ public sealed record SamplingOptions
 
     /// <summary>Added to the logits of these token ids; negative infinity forbids one.</summary>
     public IReadOnlyDictionary<int, float>? LogitBias { get; init; }
+
+    /// <summary>Checks every value against the range its property documents. Ids of <see cref="LogitBias"/> are checked against a model's vocabulary when a generation starts.</summary>
+    /// <exception cref="XlstmException">A value is out of its range; the message names the option.</exception>
+    public void Validate()
+    {
+        Require(float.IsFinite(Temperature) && Temperature >= 0, "temperature must be finite and at least 0", Temperature);
+        Require(TopK >= 0, "top-k must be at least 0", TopK);
+        Require(TopP is > 0 and <= 1, "top-p must be above 0 and at most 1", TopP);
+        Require(MinP is >= 0 and <= 1, "min-p must be at least 0 and at most 1", MinP);
+        Require(float.IsFinite(RepetitionPenalty) && RepetitionPenalty > 0, "repetition penalty must be finite and above 0", RepetitionPenalty);
+        Require(float.IsFinite(PresencePenalty), "presence penalty must be finite", PresencePenalty);
+        Require(float.IsFinite(FrequencyPenalty), "frequency penalty must be finite", FrequencyPenalty);
+        foreach ((int id, float bias) in LogitBias ?? new Dictionary<int, float>())
+        {
+            Require(id >= 0, "logit bias must be for a token id of at least 0", id);
+            Require(float.IsFinite(bias) || float.IsNegativeInfinity(bias), $"logit bias of token {id} must be finite or negative infinity", bias);
+        }
+    }
+
+    private static void Require<T>(bool holds, string requirement, T found)
+        where T : IFormattable
+    {
+        if (!holds)
+        {
+            throw new XlstmException($"{requirement}, found {found.ToString(null, CultureInfo.InvariantCulture)}");
+        }
+    }
 }

@@ -31,6 +31,9 @@ internal static class Program
         root.Add(verbose);
         root.Add(GenerateCommand.Create());
         root.Add(TokenizeCommand.Create());
+        root.Add(InspectCommand.Create());
+        root.Add(LogitsCommand.Create());
+        root.Add(SynthesizeCommand.Create());
         root.SetAction(parsed => ToolCommand.WriteHelp(parsed, root));
 
         // Without this a prompt that starts with "@" would be read as the name of a file of arguments.

@@ -1,0 +1,50 @@
+namespace Xlstm.Backends;
+
+/// <summary>What a batch item wants back.</summary>
+internal enum Output
+{
+    /// <summary>Only the state moves on.</summary>
+    None,
+
+    /// <summary>Logits after the item's last token, [V].</summary>
+    LastLogits,
+
+    /// <summary>Logits after every token of the item, [T, V].</summary>
+    AllLogits,
+}
+
+/// <summary>One sequence's share of a batch: tokens to feed and what to hand back. Prefill, decode and batched decode differ only in how many items and tokens there are.</summary>
+/// <param name="State">The sequence's state, moved on in place. No two items of a batch may share one.</param>
+/// <param name="Tokens">At least one token id, each in [0, V).</param>
+/// <param name="Output">What to write to <paramref name="Logits"/>.</param>
+/// <param name="Logits">float32 [V] or [T, V] as <paramref name="Output"/> says; otherwise unused.</param>
+internal readonly record struct BatchItem(RecurrentState State, ReadOnlyMemory<int> Tokens, Output Output, Memory<float> Logits);
+
+/// <summary>Where the arithmetic happens. It knows tensors and states, nothing of requests. Thread-safe: calls of <see cref="Forward"/> take turns.</summary>
+internal abstract class Backend : IDisposable
+{
+    /// <summary>The device, for people: "CPU, 2 threads, AVX-512".</summary>
+    public abstract string Description { get; }
+
+    /// <summary>Threads that compute.</summary>
+    public abstract int Threads { get; }
+
+    /// <summary>How the weight matrices are held.</summary>
+    public abstract WeightFormat Weights { get; }
+
+    /// <summary>Bytes of weights held.</summary>
+    public abstract long WeightBytes { get; }
+
+    /// <summary>Most tokens, over all items, that one call of <see cref="Forward"/> takes.</summary>
+    public abstract int MaxBatchTokens { get; }
+
+    /// <summary>A state before the first token: all zero.</summary>
+    public abstract RecurrentState CreateState();
+
+    /// <summary>Moves every item's state on by its tokens and writes the logits asked for. The result of an item does not depend on the others.</summary>
+    /// <param name="items">At least one item; at most <see cref="MaxBatchTokens"/> tokens in all.</param>
+    public abstract void Forward(ReadOnlySpan<BatchItem> items);
+
+    /// <inheritdoc/>
+    public abstract void Dispose();
+}

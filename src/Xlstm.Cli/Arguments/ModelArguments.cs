@@ -1,0 +1,71 @@
+using System.CommandLine;
+using System.Diagnostics;
+using Xlstm.Cli.Output;
+
+namespace Xlstm.Cli.Arguments;
+
+/// <summary>The options that say which model is run and how it is held, and the load itself.</summary>
+internal sealed class ModelArguments
+{
+    private static readonly Dictionary<string, WeightFormat> Formats = new(StringComparer.OrdinalIgnoreCase)
+    {
+        ["float32"] = WeightFormat.Float32,
+        ["bfloat16"] = WeightFormat.BFloat16,
+    };
+
+    private readonly Option<string?> _model = ModelOption();
+    private readonly Option<string?> _weights = new Option<string?>("--weights")
+    {
+        HelpName = "FORMAT",
+        Description = "How weights are held in memory: float32 or bfloat16 (default bfloat16; float32 for float16 files)",
+    };
+
+    private readonly Option<int?> _threads = NumberRules.Positive.Option("--threads", "N", "Threads that compute; the text does not depend on it (default: physical cores)");
+
+    private readonly Option<bool> _showConfig = Flag.Create("--show-config", "Print the model's configuration in the form of the official Python package");
+
+    public ModelArguments() => _weights.Validators.Add(result =>
+    {
+        if (result.Tokens is [var token] && !Formats.ContainsKey(token.Value))
+            result.AddError($"--weights {token.Value}: expected {string.Join(" or ", Formats.Keys)}");
+    });
+
+    public static Option<string?> ModelOption() => new("--model", "-m")
+    {
+        HelpName = "DIR",
+        Description = $"Checkpoint folder, or the name of a repository in the Hugging Face cache (default: {ModelLocator.Variable}, else the demo of the clone)",
+    };
+
+    public void AddTo(Command command)
+    {
+        command.Add(_model);
+        command.Add(_weights);
+        command.Add(_threads);
+        command.Add(_showConfig);
+    }
+
+    public string Folder(ParseResult parsed) => ModelLocator.Find(parsed.GetValue(_model));
+
+    /// <summary>Loads the model, with its memory, progress, configuration and warnings on stderr.</summary>
+    public (XlstmModel Model, double Seconds) Load(string folder, ParseResult parsed, CancellationToken cancellationToken)
+    {
+        var options = new LoadOptions
+        {
+            Weights = parsed.GetValue(_weights) is { } format ? Formats[format] : null,
+            Threads = parsed.GetValue(_threads),
+        };
+        long start = Stopwatch.GetTimestamp();
+        using var bar = new ProgressBar("Loading checkpoint shards", "it", TimeSpan.Zero, keep: true);
+        var model = XlstmModel.Load(folder, options, new ShardProgress(bar), cancellationToken);
+        bar.Finish();
+        foreach (string warning in model.Warnings)
+            Terminal.WriteWarning(warning);
+        return (model, Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 6));
+    }
+
+    private sealed class ShardProgress(ProgressBar bar) : IProgress<LoadProgress>
+    {
+        public void Report(LoadProgress value) =>
+            bar.Report(value.Bytes > 0 ? (double)value.BytesDone / value.Bytes : 0, value.ShardsDone, value.Shards);
+    }
+}

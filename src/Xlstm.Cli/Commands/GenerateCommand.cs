@@ -1,0 +1,125 @@
+using System.CommandLine;
+using Xlstm.Cli.Arguments;
+using Xlstm.Cli.Generation;
+using Xlstm.Cli.Output;
+using Xlstm.Generation;
+
+namespace Xlstm.Cli.Commands;
+
+/// <summary><c>xlstm generate</c>: continues a prompt, or a file of them.</summary>
+internal sealed class GenerateCommand
+{
+    private readonly Argument<string?> _prompt = new("PROMPT") { Description = "Text to continue; \"-\" or nothing reads stdin", Arity = ArgumentArity.ZeroOrOne };
+    private readonly Option<string?> _promptFile = new("--prompt-file") { HelpName = "FILE", Description = "Read the prompt from a file" };
+    private readonly Option<string?> _promptIds = new("--prompt-ids") { HelpName = "IDS", Description = "Token ids such as 0,5,7, fed as they are" };
+    private readonly Option<string?> _prompts = new("--prompts") { HelpName = "FILE", Description = "Many prompts: one JSON string or object a line; results as JSON lines" };
+    private readonly Option<bool> _noBos = Flag.Create("--no-bos", "Do not put the begin-of-text token first (the text suffers)");
+    private readonly Option<bool> _echo = Flag.Create("--echo", "Print the prompt before the text");
+    private readonly Option<bool> _json = Flag.Create("--json", "Print one JSON object: text, ids, prompt_ids, finish_reason, timings");
+    private readonly ModelArguments _model = new();
+    private readonly SamplingArguments _sampling = new();
+
+    public static Command Create()
+    {
+        var arguments = new GenerateCommand();
+        var command = new ToolCommand("generate", "Continue a text. The text goes to stdout as it is made, everything else to stderr.")
+        {
+            Examples =
+            [
+                ("xlstm generate \"Once upon a time\"", "a story from the demo model, in a clone of the repository"),
+                ("xlstm generate --model ~/models/xLSTM-7b --greedy -n 200 \"The Eiffel Tower\"", "the most probable text of another model"),
+                ("cat notes.txt | xlstm generate -n 100 --stop \"\\n\\n\" > more.txt", "in a pipe; stop at an empty line"),
+                ("xlstm generate --prompts prompts.jsonl --seed 1 > results.jsonl", "many prompts with one load"),
+                ("xlstm generate --json --greedy --logprobs 3 -n 8 \"The sea\"", "for programs"),
+            ],
+        };
+        command.Add(arguments._prompt);
+        arguments._model.AddTo(command);
+        command.Add(arguments._promptFile);
+        command.Add(arguments._promptIds);
+        command.Add(arguments._prompts);
+        arguments._sampling.AddTo(command);
+        command.Add(arguments._echo);
+        command.Add(arguments._noBos);
+        command.Add(arguments._json);
+        command.SetAction(arguments.RunAsync);
+        return command;
+    }
+
+    private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        string folder = _model.Folder(parsed);
+        var options = _sampling.Apply(GenerationConfig.Read(folder), parsed);
+        var jobs = await ReadJobsAsync(parsed, options, cancellationToken).ConfigureAwait(false);
+        var (model, loadSeconds) = _model.Load(folder, parsed, cancellationToken);
+        using (model)
+        {
+            bool addBeginOfText = !parsed.GetValue(_noBos);
+            // All prompts are encoded first, so that a bad one is told before the good ones have cost their time.
+            int[][] prompts = [.. jobs.Select(job => job.Encode(model, addBeginOfText))];
+            using var output = new TextOutput();
+            Timings? sum = null;
+            for (int i = 0; i < jobs.Count && !cancellationToken.IsCancellationRequested; i++)
+            {
+                var result = await RunAsync(model, prompts[i], jobs[i], parsed, output, loadSeconds, cancellationToken).ConfigureAwait(false);
+                sum = sum is null ? result.Timings : sum + result.Timings;
+            }
+            if (sum is not null)
+                Console.Error.WriteLine(sum);
+        }
+        return ExitCode.Success;
+    }
+
+    private async Task<GenerationResult> RunAsync(
+        XlstmModel model, int[] promptIds, GenerationJob job, ParseResult parsed, TextOutput output, double loadSeconds, CancellationToken cancellationToken)
+    {
+        bool many = parsed.GetValue(_prompts) is not null;
+        bool json = many || parsed.GetValue(_json);
+        string echo = !parsed.GetValue(_echo) ? "" : job.Prompt ?? model.Tokenizer?.Decode(promptIds, skipSpecial: true) ?? "";
+        if (!json)
+            output.Write(echo);
+        bool idsAsText = model.Tokenizer is null;
+        var result = await GenerationRun.RunAsync(model, promptIds, job, Receive, cancellationToken).ConfigureAwait(false);
+        if (json)
+        {
+            result = result with { Text = echo + result.Text, Timings = result.Timings with { LoadSeconds = many ? null : loadSeconds } };
+            output.WriteLine(result.ToJson());
+            return result;
+        }
+        output.EndLine();
+        if (output.SharesLineWithError)
+            Console.Error.WriteLine();
+        if (result.Logprobs is not null)
+            LogProbTable.Write(Console.Error, result.Logprobs);
+        return result;
+
+        void Receive(GeneratedToken token)
+        {
+            if (!json)
+                output.Write(idsAsText ? $"{token.Id} " : token.Text);
+        }
+    }
+
+    private async Task<IReadOnlyList<GenerationJob>> ReadJobsAsync(ParseResult parsed, GenerationOptions options, CancellationToken cancellationToken)
+    {
+        string? prompt = parsed.GetValue(_prompt);
+        string? file = parsed.GetValue(_promptFile);
+        string? ids = parsed.GetValue(_promptIds);
+        string? lines = parsed.GetValue(_prompts);
+        if (new[] { prompt, file, ids, lines }.Count(source => source is not null) > 1)
+            throw new UsageException("give one of PROMPT, --prompt-file, --prompt-ids and --prompts");
+        if (lines is not null)
+            return PromptLines.Parse(await InputText.ReadAsync(lines, cancellationToken).ConfigureAwait(false), InputText.Name(lines), options);
+        if (ids is not null)
+            return [new GenerationJob { Source = "--prompt-ids", PromptIds = TokenIds.Parse(ids, "--prompt-ids"), Options = options }];
+        if (prompt is null or InputText.StandardInput && file is null)
+        {
+            if (prompt is null && !Console.IsInputRedirected)
+                throw new UsageException("no prompt: give one in quotes, pipe one in, or give \"\" to start from nothing");
+            file = InputText.StandardInput;
+        }
+        if (file is not null)
+            return [new GenerationJob { Source = InputText.Name(file), Prompt = await InputText.ReadPromptAsync(file, cancellationToken).ConfigureAwait(false), Options = options }];
+        return [new GenerationJob { Source = "the prompt", Prompt = prompt, Options = options }];
+    }
+}

@@ -1,0 +1,41 @@
+using System.Runtime.InteropServices;
+
+namespace Xlstm.Cli;
+
+/// <summary>
+/// Turns the first Ctrl+C (SIGINT) or SIGTERM into a cancelled token, so that a command can end in order: stop its text,
+/// print its timing line. A second one is left to the system, which ends the process at once.
+/// </summary>
+internal sealed class Interrupt : IDisposable
+{
+    private readonly CancellationTokenSource _source = new();
+    private readonly PosixSignalRegistration _interrupt;
+    private readonly PosixSignalRegistration _terminate;
+    private int _exitCode;
+
+    public Interrupt()
+    {
+        _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => Handle(context, Cli.ExitCode.Interrupted));
+        _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => Handle(context, Cli.ExitCode.Terminated));
+    }
+
+    public CancellationToken Token => _source.Token;
+
+    /// <summary>The exit code that the signal asks for; null when none came.</summary>
+    public int? ExitCode => Volatile.Read(ref _exitCode) is var code and not 0 ? code : null;
+
+    private void Handle(PosixSignalContext context, int exitCode)
+    {
+        if (Interlocked.CompareExchange(ref _exitCode, exitCode, 0) != 0)
+            return;
+        context.Cancel = true;
+        _source.Cancel();
+    }
+
+    public void Dispose()
+    {
+        _interrupt.Dispose();
+        _terminate.Dispose();
+        _source.Dispose();
+    }
+}

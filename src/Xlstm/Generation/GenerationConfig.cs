@@ -98,7 +98,8 @@ public static class GenerationConfig
     private static string[] Strings(JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.String => [value.GetString()!],
-        JsonValueKind.Array => [.. value.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Expected("strings", item))],
+        JsonValueKind.Array =>
+            [.. value.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Expected("strings", item))],
         _ => throw Expected("a string or an array of strings", value),
     };
 

@@ -35,7 +35,7 @@ internal static class LogProbabilities
             }
         }
 
-        // Sorted by logit: unequal logits may round to equal log probabilities.
+        // Sorted while they are still logits: unequal ones may round to equal log probabilities.
         Array.Sort(result, static (a, b) =>
             a.LogProbability != b.LogProbability ? b.LogProbability.CompareTo(a.LogProbability) : a.Id.CompareTo(b.Id));
         foreach (ref TokenLogProbability token in result.AsSpan())

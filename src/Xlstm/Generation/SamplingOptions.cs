@@ -38,7 +38,10 @@ public sealed record SamplingOptions
     /// <summary>Added to the logits of these token ids; negative infinity forbids one.</summary>
     public IReadOnlyDictionary<int, float>? LogitBias { get; init; }
 
-    /// <summary>Checks every value against the range its property documents. Ids of <see cref="LogitBias"/> are checked against a model's vocabulary when a generation starts.</summary>
+    /// <summary>
+    /// Checks every value against the range its property documents. Ids of <see cref="LogitBias"/> are checked against a model's
+    /// vocabulary when a generation starts.
+    /// </summary>
     /// <exception cref="XlstmException">A value is out of its range; the message names the option.</exception>
     public void Validate()
     {

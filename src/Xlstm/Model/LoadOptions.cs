@@ -3,6 +3,9 @@ namespace Xlstm;
 /// <summary>How <see cref="XlstmModel.Load(string, LoadOptions?, IProgress{LoadProgress}?, CancellationToken)"/> holds and runs a model.</summary>
 public sealed record LoadOptions
 {
+    /// <summary>Most threads that may be asked for.</summary>
+    public const int MaxThreads = 1024;
+
     /// <summary>
     /// How weights are held; null picks <see cref="WeightFormat.BFloat16"/>, or <see cref="WeightFormat.Float32"/> for a checkpoint
     /// that holds F16 tensors (whose 10-bit mantissas bfloat16 cannot hold).

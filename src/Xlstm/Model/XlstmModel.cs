@@ -1,51 +1,146 @@
+using System.Text.Json;
+using Xlstm.Backends;
+using Xlstm.Backends.Cpu;
+using Xlstm.Checkpoints;
+using Xlstm.Generation;
+
 namespace Xlstm;
 
 /// <summary>One loaded, immutable model: config, tokenizer and weights on a device. Safe to share: many sessions on many threads may use it.</summary>
 public sealed class XlstmModel : IDisposable
 {
+    // The runtime, the reading threads' buffers and the code itself.
+    private const long ProcessBytes = 256L << 20;
+
+    private XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend)
+    {
+        Folder = checkpoint.Folder;
+        Config = checkpoint.Config;
+        Tokenizer = tokenizer;
+        DefaultGeneration = defaultGeneration;
+        Backend = backend;
+        BeginOfText = tokenizer?.BeginOfText ?? TokenId(checkpoint, "bos_token_id") ?? 0;
+        EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
+        Warnings = [.. checkpoint.Warnings, .. Disagreements(checkpoint, tokenizer)];
+    }
+
+    /// <summary>The checkpoint's folder.</summary>
+    public string Folder { get; }
+
+    /// <summary>The model's sizes and constants.</summary>
+    public XlstmConfig Config { get; }
+
+    /// <summary>The checkpoint's tokenizer; null when the folder has no tokenizer.json (token ids still work).</summary>
+    public Tokenizer? Tokenizer { get; }
+
+    /// <summary>The token that every text must start with. The tokenizer's own, else config.json's, else 0.</summary>
+    public int BeginOfText { get; }
+
+    /// <summary>The token that ends a text. The tokenizer's own, whatever config.json says; without a tokenizer config.json's, else 0.</summary>
+    public int EndOfText { get; }
+
+    /// <summary>What generation_config.json asks for, over the defaults.</summary>
+    public GenerationOptions DefaultGeneration { get; }
+
+    /// <summary>How the weights are held.</summary>
+    public WeightFormat Weights => Backend.Weights;
+
+    /// <summary>Bytes of weights in memory.</summary>
+    public long WeightBytes => Backend.WeightBytes;
+
+    /// <summary>Bytes of one session's recurrent state.</summary>
+    public long StateBytes => sizeof(float) * RecurrentState.FloatCount(Config);
+
+    /// <summary>Threads that compute.</summary>
+    public int Threads => Backend.Threads;
+
+    /// <summary>The device and instruction set, for people: "CPU, 2 threads, AVX-512".</summary>
+    public string Device => Backend.Description;
+
+    /// <summary>Things a user should know about the checkpoint, one line each.</summary>
+    public IReadOnlyList<string> Warnings { get; }
+
+    internal Backend Backend { get; }
+
     /// <summary>Loads a checkpoint folder: config.json, safetensors in any layout, tokenizer.json if there is one.</summary>
     /// <param name="folder">The checkpoint's folder.</param>
     /// <param name="options">How weights are held and run.</param>
     /// <param name="progress">Told about shards and bytes as they are read.</param>
     /// <param name="cancellationToken">Ends the load; nothing stays allocated.</param>
-    /// <exception cref="Checkpoints.CheckpointException">A file is missing, damaged or contradictory.</exception>
-    /// <exception cref="XlstmException">The machine has too little memory.</exception>
-    public static XlstmModel Load(string folder, LoadOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
-        throw new NotImplementedException();
+    /// <exception cref="CheckpointException">A file is missing, damaged or contradictory, or a weight is not a finite number.</exception>
+    /// <exception cref="XlstmException">An option is out of range, or the machine has too little memory.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+    public static XlstmModel Load(string folder, LoadOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        options ??= new LoadOptions();
+        int threads = options.Threads ?? Machine.PhysicalCores;
+        if (threads is < 1 or > LoadOptions.MaxThreads)
+        {
+            throw new XlstmException($"threads must be between 1 and {LoadOptions.MaxThreads}, found {threads}");
+        }
 
-    /// <summary>The checkpoint's folder.</summary>
-    public string Folder => throw new NotImplementedException();
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        WeightFormat format = options.Weights ?? DefaultFormat(checkpoint);
+        Tokenizer? tokenizer = File.Exists(Path.Combine(folder, "tokenizer.json")) ? Tokenizer.Load(folder) : null;
+        GenerationOptions defaults = GenerationConfig.Read(folder);
+        if (options.CheckMemory)
+        {
+            CheckMemory(checkpoint, format, threads);
+        }
 
-    /// <summary>The model's sizes and constants.</summary>
-    public XlstmConfig Config => throw new NotImplementedException();
+        Backend backend = CpuBackend.Load(checkpoint, format, threads, CpuInstructionSets.Best, progress, cancellationToken);
+        return new XlstmModel(checkpoint, tokenizer, defaults, backend);
+    }
 
-    /// <summary>The checkpoint's tokenizer; null when the folder has no tokenizer.json (token ids still work).</summary>
-    public Tokenizer? Tokenizer => throw new NotImplementedException();
-
-    /// <summary>What generation_config.json asks for, over the defaults.</summary>
-    public GenerationOptions DefaultGeneration => throw new NotImplementedException();
-
-    /// <summary>How the weights are held.</summary>
-    public WeightFormat Weights => throw new NotImplementedException();
-
-    /// <summary>Bytes of weights in memory.</summary>
-    public long WeightBytes => throw new NotImplementedException();
-
-    /// <summary>Bytes of one session's recurrent state.</summary>
-    public long StateBytes => throw new NotImplementedException();
-
-    /// <summary>Threads that compute.</summary>
-    public int Threads => throw new NotImplementedException();
-
-    /// <summary>The device and instruction set, for people: "CPU, 2 threads, AVX-512".</summary>
-    public string Device => throw new NotImplementedException();
-
-    /// <summary>Things a user should know about the checkpoint, one line each.</summary>
-    public IReadOnlyList<string> Warnings => throw new NotImplementedException();
+    /// <summary>The format that <see cref="LoadOptions.Weights"/> null stands for.</summary>
+    /// <param name="checkpoint">An opened checkpoint.</param>
+    public static WeightFormat DefaultFormat(Checkpoint checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        bool hasFloat16 = checkpoint.Embeddings.ElementType == ElementType.Float16 || checkpoint.Blocks.Any(block => block.Q.ElementType == ElementType.Float16);
+        return hasFloat16 ? WeightFormat.Float32 : WeightFormat.BFloat16;
+    }
 
     /// <summary>A new, empty timeline on this model.</summary>
-    public Session CreateSession() => throw new NotImplementedException();
+    /// <exception cref="XlstmException">The machine has not the memory for another state.</exception>
+    public Session CreateSession() => new(this);
 
     /// <summary>Frees the weights. Sessions of this model must not be used any more.</summary>
-    public void Dispose() => throw new NotImplementedException();
+    public void Dispose() => Backend.Dispose();
+
+    private static void CheckMemory(Checkpoint checkpoint, WeightFormat format, int threads)
+    {
+        long need = MemoryEstimate.For(checkpoint.Config, format, threads).TotalBytes + ProcessBytes;
+        long available = Machine.AvailableMemory;
+        if (need <= available)
+        {
+            return;
+        }
+
+        long smaller = MemoryEstimate.For(checkpoint.Config, WeightFormat.BFloat16, threads).TotalBytes + ProcessBytes;
+        string advice = format == WeightFormat.Float32 && smaller <= available
+            ? $"--weights bfloat16 needs {Gigabytes(smaller)} GB"
+            : "close other programs or use a machine with more memory";
+        throw new XlstmException(
+            $"{checkpoint.Folder}: needs {Gigabytes(need)} GB of memory with {format.ToString().ToLowerInvariant()} weights, but {Gigabytes(available)} GB are available: {advice}");
+    }
+
+    private static string Gigabytes(long bytes) => (bytes / 1e9).ToString("0.0", System.Globalization.CultureInfo.InvariantCulture);
+
+    private static int? TokenId(Checkpoint checkpoint, string key) =>
+        checkpoint.RawConfig.TryGetValue(key, out JsonElement value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int id)
+            && id >= 0 && id < checkpoint.Config.VocabSize ? id : null;
+
+    private static IEnumerable<string> Disagreements(Checkpoint checkpoint, Tokenizer? tokenizer)
+    {
+        if (tokenizer?.EndOfText is { } own && TokenId(checkpoint, "eos_token_id") is { } stated && own != stated)
+        {
+            yield return $"config.json says eos_token_id {stated}, but the tokenizer's end of text is {own}, which is used";
+        }
+
+        if (tokenizer is not null && tokenizer.MaxId >= checkpoint.Config.VocabSize)
+        {
+            yield return $"tokenizer.json has token ids up to {tokenizer.MaxId}, but vocab_size is {checkpoint.Config.VocabSize}: text that uses the others is refused";
+        }
+    }
 }

@@ -27,9 +27,10 @@ public class OptionsValidationTests
     [Fact]
     public void CountsAndStopStringsAreChecked()
     {
-        Assert.Equal("max new tokens must be at least 0, found -1", Assert.Throws<XlstmException>(() => new GenerationOptions { MaxNewTokens = -1 }.Validate()).Message);
-        Assert.Equal("top log probabilities must be at least 0, found -1", Assert.Throws<XlstmException>(() => new GenerationOptions { TopLogProbabilities = -1 }.Validate()).Message);
-        Assert.StartsWith("a stop string must", Assert.Throws<XlstmException>(() => new GenerationOptions { StopStrings = [""] }.Validate()).Message, StringComparison.Ordinal);
+        static string Message(GenerationOptions options) => Assert.Throws<XlstmException>(options.Validate).Message;
+        Assert.Equal("max new tokens must be at least 0, found -1", Message(new() { MaxNewTokens = -1 }));
+        Assert.Equal("top log probabilities must be at least 0, found -1", Message(new() { TopLogProbabilities = -1 }));
+        Assert.Equal("a stop string must have at least one character, found an empty one", Message(new() { StopStrings = [""] }));
         new GenerationOptions().Validate();
     }
 }

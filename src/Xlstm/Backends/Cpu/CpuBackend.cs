@@ -26,6 +26,9 @@ internal sealed class CpuBackend : Backend
         _pass = new ForwardPass(config, weights, _pool, instructionSet);
     }
 
+    /// <summary>The model's sizes.</summary>
+    public XlstmConfig Config => _config;
+
     /// <inheritdoc/>
     public override string Description => $"CPU, {_pool.Threads} thread{(_pool.Threads == 1 ? "" : "s")}, {_instructionSet.DisplayName()}";
 

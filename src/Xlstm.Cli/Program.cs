@@ -11,7 +11,7 @@ internal static class Program
     public static async Task<int> Main(string[] args)
     {
         Terminal.UseUtf8();
-        var verbose = new Option<bool>("--verbose")
+        var verbose = new Option<bool>(ModelArguments.VerboseName)
         {
             Description = "Say more on stderr: config, device, memory; a stack trace with an error",
             Arity = ArgumentArity.Zero,

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Xlstm.Checkpoints;
 using Xlstm.Cli.Output;
 
 namespace Xlstm.Cli.Arguments;
@@ -12,6 +13,9 @@ internal sealed class ModelArguments
         ["float32"] = WeightFormat.Float32,
         ["bfloat16"] = WeightFormat.BFloat16,
     };
+
+    /// <summary>The option every command has.</summary>
+    public const string VerboseName = "--verbose";
 
     private readonly Option<string?> _model = ModelOption();
     private readonly Option<string?> _weights = new Option<string?>("--weights")
@@ -49,18 +53,31 @@ internal sealed class ModelArguments
     /// <summary>Loads the model, with its memory, progress, configuration and warnings on stderr.</summary>
     public (XlstmModel Model, double Seconds) Load(string folder, ParseResult parsed, CancellationToken cancellationToken)
     {
+        bool verbose = parsed.GetValue<bool>(VerboseName);
         var options = new LoadOptions
         {
             Weights = parsed.GetValue(_weights) is { } format ? Formats[format] : null,
             Threads = parsed.GetValue(_threads),
         };
         long start = Stopwatch.GetTimestamp();
+        string configuration;
+        using (var checkpoint = Checkpoint.Open(folder))
+        {
+            configuration = ConfigBlock.Format(checkpoint.Config, checkpoint.RawConfig);
+            if (verbose || Terminal.ErrorIsTerminal)
+                Console.Error.WriteLine(MemoryNotice.Format(checkpoint, options));
+        }
         using var bar = new ProgressBar("Loading checkpoint shards", "it", TimeSpan.Zero, keep: true);
         var model = XlstmModel.Load(folder, options, new ShardProgress(bar), cancellationToken);
         bar.Finish();
+        double seconds = Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 6);
+        if (parsed.GetValue(_showConfig) || verbose)
+            Console.Error.WriteLine(configuration);
         foreach (string warning in model.Warnings)
             Terminal.WriteWarning(warning);
-        return (model, Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 6));
+        if (verbose)
+            Console.Error.WriteLine($"{model.Device}; weights {Quantity.Bytes(model.WeightBytes)}, state {Quantity.Bytes(model.StateBytes)} a session; loaded in {seconds:F2} s");
+        return (model, seconds);
     }
 
     private sealed class ShardProgress(ProgressBar bar) : IProgress<LoadProgress>

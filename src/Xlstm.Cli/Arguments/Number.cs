@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Numerics;
 
@@ -22,7 +23,8 @@ internal sealed record NumberRule<T>(Func<T, bool> IsValid, string Expected)
             string text = result.Tokens[^1].Value;
             if (TryParse(text, out var value))
                 return value;
-            result.AddError($"{name} {text}: expected {Expected}");
+            string typed = (result.Parent as OptionResult)?.IdentifierToken?.Value ?? name;
+            result.AddError($"{typed} {text}: expected {Expected}");
             return null;
         };
         return option;

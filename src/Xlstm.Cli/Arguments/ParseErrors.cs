@@ -29,8 +29,8 @@ internal static class ParseErrors
         }
         return parsed.Errors[0] switch
         {
-            { SymbolResult: OptionResult { Tokens.Count: 0 } option } => $"{option.Option.Name} needs a value",
-            { SymbolResult: OptionResult { Tokens.Count: > 1, Option.Arity.MaximumNumberOfValues: 1 } option } => $"{option.Option.Name} is given more than once",
+            { SymbolResult: OptionResult { Tokens.Count: 0, IdentifierToken: { } typed } } => $"{typed.Value} needs a value",
+            { SymbolResult: OptionResult { Tokens.Count: > 1, Option.Arity.MaximumNumberOfValues: 1, IdentifierToken: { } typed } } => $"{typed.Value} is given more than once",
             var error => error.Message.TrimEnd('.'),
         };
     }

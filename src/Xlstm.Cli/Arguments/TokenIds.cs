@@ -32,6 +32,22 @@ internal static class TokenIds
         return [.. ids];
     }
 
+    /// <summary>Reads a file of ids; "-" is stdin.</summary>
+    /// <exception cref="XlstmException">It holds something else.</exception>
+    public static async Task<int[]> ReadAsync(string path, CancellationToken cancellationToken)
+    {
+        string text = await InputText.ReadAsync(path, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return Parse(text, InputText.Name(path));
+        }
+        catch (UsageException e)
+        {
+            // The command line is right, the file is not.
+            throw new XlstmException(e.Message, e);
+        }
+    }
+
     /// <exception cref="XlstmException">An id has no row in the vocabulary.</exception>
     public static void Check(ReadOnlySpan<int> ids, int vocabSize, string what)
     {

@@ -89,6 +89,8 @@ internal sealed class GenerateCommand
         output.EndLine();
         if (output.SharesLineWithError)
             Console.Error.WriteLine();
+        if (parsed.GetValue<bool>(ModelArguments.VerboseName))
+            Console.Error.WriteLine($"finish reason {result.FinishReason}{(result.Seed is { } seed ? $", seed {seed}" : "")}");
         if (result.Logprobs is not null)
             LogProbTable.Write(Console.Error, result.Logprobs);
         return result;

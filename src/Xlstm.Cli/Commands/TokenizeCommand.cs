@@ -55,7 +55,7 @@ internal sealed class TokenizeCommand
             string decoded = tokenizer.Decode(ids);
             if (parsed.GetValue(_json))
             {
-                output.WriteLine(Json.Write(json => json.WriteString("text", decoded)));
+                output.WriteLine(Json.Object(json => json.WriteString("text", decoded)));
             }
             else
             {
@@ -70,7 +70,7 @@ internal sealed class TokenizeCommand
                 : tokenizer.Encode(text!);
             if (parsed.GetValue(_bos))
                 ids = [tokenizer.BeginOfText ?? throw new XlstmException("this tokenizer has no begin-of-text token"), .. ids];
-            output.WriteLine(parsed.GetValue(_json) ? Json.Write(json => WriteIds(json, ids)) : Join(ids));
+            output.WriteLine(parsed.GetValue(_json) ? Json.Object(json => WriteIds(json, ids)) : Join(ids));
         }
         return ExitCode.Success;
     }

@@ -18,6 +18,9 @@ internal sealed record GenerationResult
 
     public required string FinishReason { get; init; }
 
+    /// <summary>The seed that gives this text again; null when nothing was drawn.</summary>
+    public required ulong? Seed { get; init; }
+
     public IReadOnlyList<TokenResult>? Logprobs { get; init; }
 
     public required Timings Timings { get; init; }
@@ -55,10 +58,14 @@ internal sealed record TokenResult
     };
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(GenerationResult))]
 internal sealed partial class ResultJson : JsonSerializerContext
 {
-    /// <summary>Text stays readable: only what JSON itself demands is escaped.</summary>
-    public static ResultJson Relaxed { get; } = new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+    /// <summary>One line; text stays readable: only what JSON itself demands is escaped.</summary>
+    public static ResultJson Relaxed { get; } = new(new JsonSerializerOptions
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
 }

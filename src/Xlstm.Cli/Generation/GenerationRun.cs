@@ -14,6 +14,11 @@ internal static class GenerationRun
     /// <param name="cancellationToken">Ends the run early: the result then holds what there was by then.</param>
     public static async Task<GenerationResult> RunAsync(XlstmModel model, int[] promptIds, GenerationJob job, Action<GeneratedToken> receive, CancellationToken cancellationToken)
     {
+        var sampling = job.Options.Sampling;
+        bool draws = sampling is { Greedy: false, Temperature: > 0 };
+        // Drawn here and not left to the library, so that a text that pleases can be had again.
+        ulong? seed = draws ? sampling.Seed ?? (ulong)Random.Shared.NextInt64() : null;
+        var options = job.Options with { Sampling = sampling with { Seed = seed } };
         var text = new StringBuilder();
         var ids = new List<int>();
         var logProbs = job.Options.TopLogProbabilities > 0 ? new List<TokenResult>() : null;
@@ -29,7 +34,7 @@ internal static class GenerationRun
                 bar.Finish();
             }
             prompt = Stopwatch.GetElapsedTime(start);
-            await foreach (var token in session.GenerateAsync(job.Options, cancellationToken).ConfigureAwait(false))
+            await foreach (var token in session.GenerateAsync(options, cancellationToken).ConfigureAwait(false))
             {
                 text.Append(token.Text);
                 ids.Add(token.Id);
@@ -50,6 +55,7 @@ internal static class GenerationRun
             Ids = ids,
             PromptIds = promptIds,
             FinishReason = GenerationResult.Name(reason),
+            Seed = seed,
             Logprobs = logProbs,
             Timings = new Timings
             {

@@ -84,7 +84,7 @@ internal static class PromptLines
     private static bool Truth(JsonElement value, string what) =>
         value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : throw new XlstmException($"{what}: expected true or false, found {value.ValueKind}");
 
-    private static IEnumerable<JsonElement> Elements(JsonElement value, string what) =>
+    private static JsonElement.ArrayEnumerator Elements(JsonElement value, string what) =>
         value.ValueKind == JsonValueKind.Array ? value.EnumerateArray() : throw new XlstmException($"{what}: expected a list, found {value.ValueKind}");
 
     private static T Number<T>(JsonElement value, NumberRule<T> rule, string what)

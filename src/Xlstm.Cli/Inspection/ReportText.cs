@@ -26,7 +26,7 @@ internal static class ReportText
                 $"{tokenizer.Kind}, {tokenizer.Tokens:N0} tokens" + (tokenizer.PaddingRows > 0 ? $"; {tokenizer.PaddingRows} rows of the vocabulary have none and are never sampled" : ""),
                 $"begin of text {Id(tokenizer.BosTokenId)}, end of text {Id(tokenizer.EosTokenId)}",
             ]);
-        Rows("Config", report.Config.Select(entry => $"{entry.Key} = {entry.Value.GetRawText()}"));
+        Rows("Config", report.Config.Select(entry => $"{entry.Key} = {Json.Compact(entry.Value)}"));
         Rows("Warnings", report.Warnings.DefaultIfEmpty("none"));
         return text.ToString();
 

@@ -10,7 +10,7 @@ public sealed class Checkpoint : IDisposable
 {
     private readonly IReadOnlyList<SafetensorsFile> _files;
 
-    private Checkpoint(
+    internal Checkpoint(
         string folder,
         XlstmConfig config,
         IReadOnlyDictionary<string, JsonElement> rawConfig,
@@ -29,7 +29,7 @@ public sealed class Checkpoint : IDisposable
         Blocks = Enumerable.Range(0, config.NumBlocks).Select(block => new BlockTensors(tensors, block)).ToArray();
         OutNorm = tensors.Find(TensorMap.NoBlock, TensorRole.OutNorm, isBias: false);
         OutNormBias = tensors.Find(TensorMap.NoBlock, TensorRole.OutNorm, isBias: true);
-        LmHead = tensors.Find(TensorMap.NoBlock, TensorRole.LmHead, isBias: false);
+        LmHead = config.TieWordEmbeddings ? null : tensors.Find(TensorMap.NoBlock, TensorRole.LmHead, isBias: false);
     }
 
     /// <summary>The checkpoint's folder.</summary>
@@ -62,7 +62,7 @@ public sealed class Checkpoint : IDisposable
     /// <summary>The output matrix [V, D]; null when it is the embedding's.</summary>
     public CheckpointTensor? LmHead { get; }
 
-    /// <summary>Opens a checkpoint and checks config, headers, names and shapes. Weights are not read.</summary>
+    /// <summary>Opens a checkpoint and checks config, headers, names and shapes. Weights are not read, but for a tied lm_head that is stored nevertheless.</summary>
     /// <param name="folder">A folder with config.json and the model in any of the layouts of docs/checkpoints.md.</param>
     /// <exception cref="CheckpointException">Something is missing, damaged or contradictory; the message names it.</exception>
     public static Checkpoint Open(string folder)
@@ -90,8 +90,10 @@ public sealed class Checkpoint : IDisposable
             }
 
             (config, TensorMap tensors, IReadOnlyList<string> warnings) = TensorBinder.Bind(folder, config, stored);
+            (config, string? untied) = ResolveTie(config, tensors);
+            string[] allWarnings = [.. found.Warnings, .. warnings, .. untied is null ? Array.Empty<string>() : [untied]];
             CheckpointShard[] shards = files.Select(file => new CheckpointShard(Path.GetFileName(file.FilePath), file.DataLength)).ToArray();
-            return new Checkpoint(folder, config, raw, tensors, shards, [.. found.Warnings, .. warnings], files);
+            return new Checkpoint(folder, config, raw, tensors, shards, allWarnings, files);
         }
         catch
         {
@@ -107,6 +109,24 @@ public sealed class Checkpoint : IDisposable
         {
             file.Dispose();
         }
+    }
+
+    /// <summary>
+    /// A tied checkpoint may store lm_head all the same. If it is the embedding once more, it is not needed; if it is not, the
+    /// tensors are right and config.json is not.
+    /// </summary>
+    private static (XlstmConfig Config, string? Warning) ResolveTie(XlstmConfig config, TensorMap tensors)
+    {
+        if (!config.TieWordEmbeddings
+            || tensors.Find(TensorMap.NoBlock, TensorRole.LmHead, isBias: false) is not { } lmHead
+            || lmHead.HasSameContent(tensors.Get(TensorMap.NoBlock, TensorRole.Embeddings, isBias: false)))
+        {
+            return (config, null);
+        }
+
+        return (
+            config with { TieWordEmbeddings = false },
+            $"config.json says tie_word_embeddings, but {TensorNames.LmHead} is there and differs from the embedding: the tensors are right");
     }
 
     private static Dictionary<string, (int Shard, SafetensorsFile File, SafetensorsTensor Tensor)> Merge(List<SafetensorsFile> files)

@@ -9,10 +9,11 @@ namespace Xlstm.Checkpoints;
 /// <param name="Warnings">Things to know, one line each.</param>
 internal sealed partial record CheckpointFiles(IReadOnlyList<string> Names, IReadOnlyDictionary<string, string>? WeightMap, IReadOnlyList<string> Warnings)
 {
-    private const string SingleFile = "model.safetensors";
+    /// <summary>The name of a model in one file.</summary>
+    public const string SingleFile = "model.safetensors";
 
-    // Every shard stays open: far more than any model has, and below the usual limit of open files.
-    private const int MaxShards = 512;
+    /// <summary>Every shard stays open: this is far more than any model has, and below the usual limit of open files.</summary>
+    public const int MaxShards = 512;
 
     /// <summary>
     /// Looks, in transformers' order, for model.safetensors, the index with its shards, model-0000k-of-0000n.safetensors without an index,

@@ -61,4 +61,30 @@ public sealed class CheckpointTensor
         ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, length, nameof(destination));
         _source.Read(_offset + (firstRow * rowBytes), destination[..(int)length]);
     }
+
+    /// <summary>Whether both store the same elements in the same shape. Reads both, up to the first difference.</summary>
+    internal bool HasSameContent(CheckpointTensor other)
+    {
+        if (Rows != other.Rows || Cols != other.Cols || ElementType != other.ElementType)
+        {
+            return false;
+        }
+
+        const int ChunkBytes = 1 << 20;
+        int rowsPerChunk = Math.Max(1, ChunkBytes / (Cols * ElementSize));
+        byte[] mine = new byte[rowsPerChunk * Cols * ElementSize];
+        byte[] theirs = new byte[mine.Length];
+        for (int row = 0; row < Rows; row += rowsPerChunk)
+        {
+            int count = Math.Min(rowsPerChunk, Rows - row);
+            ReadRows(row, count, mine);
+            other.ReadRows(row, count, theirs);
+            if (!mine.AsSpan().SequenceEqual(theirs))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 }

@@ -47,6 +47,12 @@ public sealed class SafetensorsFile : IDisposable
 
             Span<byte> prefix = stackalloc byte[LengthPrefix];
             CheckpointInput.ReadExactly(handle, path, what: "the header", prefix, 0);
+            if (prefix.SequenceEqual("version "u8))
+            {
+                // As a length it would be absurd anyway.
+                throw new CheckpointException($"{path}: is a Git LFS pointer instead of the file itself: fetch that with git lfs pull");
+            }
+
             ulong claimed = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
             if (claimed > (ulong)(length - LengthPrefix))
             {

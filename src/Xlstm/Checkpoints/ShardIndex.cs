@@ -28,6 +28,33 @@ internal static class ShardIndex
         }
     }
 
+    /// <summary>Writes an index.</summary>
+    /// <param name="totalBytes">Bytes of all tensors.</param>
+    /// <param name="weightMap">Tensor and file names.</param>
+    /// <returns>UTF-8.</returns>
+    public static byte[] Write(long totalBytes, IEnumerable<(string Tensor, string File)> weightMap)
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
+        {
+            json.WriteStartObject();
+            json.WriteStartObject("metadata");
+            json.WriteNumber("total_size", totalBytes);
+            json.WriteEndObject();
+            json.WriteStartObject("weight_map");
+            foreach ((string tensor, string file) in weightMap)
+            {
+                json.WriteString(tensor, file);
+            }
+
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+
+        stream.WriteByte((byte)'\n');
+        return stream.ToArray();
+    }
+
     private static Dictionary<string, string> Parse(string path, ReadOnlySpan<byte> json)
     {
         var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = 16 });

@@ -33,6 +33,11 @@ internal sealed class TensorBinder
     private XlstmConfig FollowTensors(XlstmConfig config)
     {
         int blocks = _names.CountBlocks(_stored.Keys);
+        if (blocks == 0)
+        {
+            throw new CheckpointException($"{_folder}: none of the {_stored.Count} tensors is called {_names.Block(0)}..., as an xLSTM's are");
+        }
+
         if (blocks != config.NumBlocks)
         {
             throw new CheckpointException($"{_folder}: config.json says num_hidden_layers {config.NumBlocks}, but the tensors are of {blocks} blocks");

@@ -1,12 +1,24 @@
-using System.Runtime.CompilerServices;
-
 namespace Xlstm.Tests.Checkpoints;
 
 /// <summary>Where committed fixtures lie.</summary>
 internal static class Fixture
 {
-    /// <summary>The tiny checkpoints with goldens: tiny-single (two F32 shards), tiny-fused-bias (fused, biased), tiny-wide-bf16.</summary>
-    public static string Reference(string name) => Path.Combine(ProjectFolder(), "Fixtures", "reference", name);
+    private static readonly string Root = FindRoot();
 
-    private static string ProjectFolder([CallerFilePath] string thisFile = "") => Path.GetDirectoryName(Path.GetDirectoryName(thisFile))!;
+    /// <summary>The tiny checkpoints with goldens: tiny-single (two F32 shards), tiny-fused-bias (one file, fused, biased), tiny-wide-bf16 (one file).</summary>
+    public static string Reference(string name) => Path.Combine(Root, "tests", "Xlstm.Tests", "Fixtures", "reference", name);
+
+    private static string FindRoot()
+    {
+        // From the assembly up: source paths that the compiler embeds are rewritten in deterministic builds.
+        for (string? folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
+        {
+            if (File.Exists(Path.Combine(folder, "Xlstm.slnx")))
+            {
+                return folder;
+            }
+        }
+
+        throw new InvalidOperationException("The tests do not run inside the repository.");
+    }
 }

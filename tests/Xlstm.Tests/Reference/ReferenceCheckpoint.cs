@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Text.Json;
 
 namespace Xlstm.Tests.Reference;
@@ -6,10 +5,6 @@ namespace Xlstm.Tests.Reference;
 /// <summary>A checkpoint folder as the reference implementation reads it: no checks, Hugging Face names, fused tensors taken apart.</summary>
 internal static class ReferenceCheckpoint
 {
-    /// <summary>A committed checkpoint with goldens.</summary>
-    public static string FixtureFolder(string name, [CallerFilePath] string thisFile = "") =>
-        Path.Combine(Path.GetDirectoryName(Path.GetDirectoryName(thisFile))!, "Fixtures", "reference", name);
-
     public static (XlstmConfig Config, Dictionary<string, double[]> Weights) Read(string folder)
     {
         using var json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "config.json")));

@@ -20,25 +20,23 @@ public class ReferenceModelTests
     [InlineData("tiny-wide-bf16", 5e-4)]
     public void AgreesWithTheGoldens(string name, double tolerance)
     {
-        string folder = ReferenceCheckpoint.FixtureFolder(name);
-        (XlstmConfig config, Dictionary<string, double[]> weights) = ReferenceCheckpoint.Read(folder);
+        Golden golden = Golden.Load(name);
+        (XlstmConfig config, Dictionary<string, double[]> weights) = ReferenceCheckpoint.Read(TestData.Reference(name));
         var model = new ReferenceModel(config, weights);
-        Dictionary<string, StoredTensor> golden = TestSafetensors.Read(Path.Combine(folder, "golden.safetensors"));
-        int[] ids = [.. golden["input_ids"].Values.Select(id => (int)id)];
 
         var state = new ReferenceState(config);
-        double[][] logits = model.Sequence(state, ids);
-        Assert.InRange(logits.SelectMany(row => row).Zip(golden["logits"].Values, (x, y) => Math.Abs(x - y)).Max(), 0, tolerance);
-        double[][] chunkwise = model.Chunkwise(new ReferenceState(config), ids, 64);
+        double[][] logits = model.Sequence(state, golden.InputIds);
+        Assert.InRange(logits.SelectMany(row => row).Zip(golden.Logits, (x, y) => Math.Abs(x - y)).Max(), 0, tolerance);
+        double[][] chunkwise = model.Chunkwise(new ReferenceState(config), golden.InputIds, 64);
         Assert.InRange(Difference(logits.SelectMany(row => row), chunkwise.SelectMany(row => row)), 0, Tolerance);
 
         double[] last = logits[^1];
-        for (int step = 0; step < golden["greedy"].Values.Length; step++)
+        for (int step = 0; step < golden.Greedy.Length; step++)
         {
             int best = Array.IndexOf(last, last.Max());
-            if (best != golden["greedy"].Values[step])
+            if (best != golden.Greedy[step])
             {
-                Assert.InRange(golden["margins"].Values[step], 0, 5e-3);
+                Assert.InRange(golden.Margins[step], 0, 5e-3);
                 return;
             }
 

@@ -165,7 +165,7 @@ public partial class GenerateTests
             "{{Prompt}}"
 
             {"prompt": "{{Prompt}}", "id": "second", "max_new_tokens": 1}
-            {"prompt_ids": [0, 48, 1304], "id": 3, "greedy": false, "seed": 5, "stop": ["a"], "logit_bias": {"1": "-inf"}}
+            {"prompt_ids": [0, 48, 1304], "id": 3, "greedy": false, "seed": 5, "stop": ["a"], "logit_bias": { "1": -100, "2": null } }
             """);
         var result = await ToolProcess.RunAsync("generate", "--prompts", prompts, "--greedy", "-n", "3");
         Assert.Equal(0, result.ExitCode);

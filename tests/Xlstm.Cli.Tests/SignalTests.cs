@@ -39,7 +39,9 @@ public partial class SignalTests
         finally
         {
             if (!process.HasExited)
+            {
                 process.Kill();
+            }
         }
     }
 
@@ -80,7 +82,9 @@ public partial class SignalTests
         finally
         {
             if (!process.HasExited)
+            {
                 process.Kill();
+            }
         }
     }
 
@@ -104,6 +108,8 @@ public partial class SignalTests
     private static void SkipOnWindows()
     {
         if (OperatingSystem.IsWindows())
+        {
             Assert.Skip("Signals and pipes of POSIX.");
+        }
     }
 }

@@ -77,23 +77,40 @@ internal sealed class GenerateCommand
         bool json = parsed.GetValue(_json);
         string echo = Echo(model, job, promptIds, parsed);
         if (!json)
+        {
             output.Write(echo);
+        }
+
         var result = await SingleRun.RunAsync(model, promptIds, job, Receive, cancellationToken).ConfigureAwait(false);
         if (json)
+        {
             output.WriteLine((result with { Text = echo + result.Text, Timings = result.Timings with { LoadSeconds = loadSeconds } }).ToJson());
+        }
+
         output.EndLine();
         if (output.SharesLineWithError)
+        {
             Console.Error.WriteLine();
+        }
+
         if (parsed.GetValue<bool>(ModelArguments.VerboseName))
+        {
             Console.Error.WriteLine($"finish reason {result.FinishReason}{(result.Seed is { } seed ? $", seed {seed}" : "")}");
+        }
+
         if (result.Logprobs is not null && !json)
+        {
             LogProbTable.Write(Console.Error, result.Logprobs);
+        }
+
         return result.Timings;
 
         void Receive(GeneratedToken token)
         {
             if (!json)
+            {
                 output.Write(model.Tokenizer is null ? $"{token.Id} " : token.Text);
+            }
         }
     }
 
@@ -127,19 +144,34 @@ internal sealed class GenerateCommand
         string? ids = parsed.GetValue(_promptIds);
         string? lines = parsed.GetValue(_prompts);
         if (new[] { prompt, file, ids, lines }.Count(source => source is not null) > 1)
+        {
             throw new UsageException("give one of PROMPT, --prompt-file, --prompt-ids and --prompts");
+        }
+
         if (lines is not null)
+        {
             return PromptLines.Parse(await InputText.ReadAsync(lines, cancellationToken).ConfigureAwait(false), InputText.Name(lines), options);
+        }
+
         if (ids is not null)
+        {
             return [new GenerationJob { Source = "--prompt-ids", PromptIds = TokenIds.Parse(ids, "--prompt-ids"), Options = options }];
+        }
+
         if (prompt is null or InputText.StandardInput && file is null)
         {
             if (prompt is null && !Console.IsInputRedirected)
+            {
                 throw new UsageException("no prompt: give one in quotes, pipe one in, or give \"\" to start from nothing");
+            }
+
             file = InputText.StandardInput;
         }
         if (file is not null)
+        {
             return [new GenerationJob { Source = InputText.Name(file), Prompt = await InputText.ReadPromptAsync(file, cancellationToken).ConfigureAwait(false), Options = options }];
+        }
+
         return [new GenerationJob { Source = "the prompt", Prompt = prompt, Options = options }];
     }
 }

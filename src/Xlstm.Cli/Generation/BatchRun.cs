@@ -19,7 +19,10 @@ internal static class BatchRun
             while (next < jobs.Count || generator.Count > 0)
             {
                 for (; next < jobs.Count && generator.Count < width; next++)
+                {
                     Begin(jobs[next].Job, jobs[next].PromptIds);
+                }
+
                 foreach (var (session, token) in await generator.StepAsync(cancellationToken).ConfigureAwait(false))
                 {
                     running[session].PromptDone();
@@ -27,18 +30,24 @@ internal static class BatchRun
                     End(session);
                 }
                 while (waiting.TryPeek(out var first) && first.IsFinished)
+                {
                     receive(waiting.Dequeue().ToResult());
+                }
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             foreach (var record in waiting)
+            {
                 receive(record.ToResult());
+            }
         }
         finally
         {
             foreach (var session in running.Keys)
+            {
                 session.Dispose();
+            }
         }
 
         void Begin(GenerationJob job, int[] promptIds)
@@ -55,7 +64,9 @@ internal static class BatchRun
         void End(Session session)
         {
             if (running[session].IsFinished && running.Remove(session))
+            {
                 session.Dispose();
+            }
         }
     }
 }

@@ -27,16 +27,25 @@ internal sealed record GenerationJob
         if (PromptIds is not null)
         {
             if (PromptIds.Length == 0)
+            {
                 throw new XlstmException($"{Source}: no token ids");
+            }
+
             TokenIds.Check(PromptIds, model.Config.VocabSize, Source);
             return PromptIds;
         }
         int[] ids = Prompt!.Length == 0 ? []
             : model.Tokenizer?.Encode(Prompt) ?? throw new XlstmException($"{model.Folder} has no tokenizer.json, so it cannot read text: give token ids with --prompt-ids");
         if (addBeginOfText)
+        {
             ids = [model.BeginOfText, .. ids];
+        }
+
         if (ids.Length == 0)
+        {
             throw new XlstmException($"{Source} is empty and nothing else comes first: leave out --no-bos to start from the begin-of-text token alone");
+        }
+
         TokenIds.Check(ids, model.Config.VocabSize, Source);
         return ids;
     }

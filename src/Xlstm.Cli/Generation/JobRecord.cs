@@ -48,7 +48,10 @@ internal sealed class JobRecord
         _ids.Add(token.Id);
         _logProbs?.Add(TokenResult.Of(token.Id, token.LogProbability, _tokenizer, token.TopLogProbabilities));
         if (token.FinishReason != FinishReason.None)
+        {
             _reason = token.FinishReason;
+        }
+
         _end = Stopwatch.GetElapsedTime(_start);
     }
 
@@ -56,7 +59,10 @@ internal sealed class JobRecord
     public GenerationResult ToResult(int promptTokensRead = 0)
     {
         if (!IsFinished)
+        {
             _end = Stopwatch.GetElapsedTime(_start);
+        }
+
         return new GenerationResult
         {
             Id = _job.Id,

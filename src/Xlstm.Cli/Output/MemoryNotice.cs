@@ -9,6 +9,12 @@ internal static class MemoryNotice
     {
         var format = options.Weights ?? XlstmModel.DefaultFormat(checkpoint);
         var memory = MemoryEstimate.For(checkpoint.Config, format, options.Threads);
-        return $"{checkpoint.Folder}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters in {format.ToString().ToLowerInvariant()}, needs {Quantity.Bytes(memory.TotalBytes)} of memory";
+        return $"{ShortPath(checkpoint.Folder)}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters in {format.ToString().ToLowerInvariant()}, needs {Quantity.Bytes(memory.TotalBytes)} of memory";
+    }
+
+    private static string ShortPath(string path)
+    {
+        string relative = Path.GetRelativePath(Environment.CurrentDirectory, path);
+        return relative.StartsWith("..", StringComparison.Ordinal) ? path : relative;
     }
 }

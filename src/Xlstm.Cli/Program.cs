@@ -33,6 +33,7 @@ internal static class Program
         root.Add(TokenizeCommand.Create());
         root.Add(InspectCommand.Create());
         root.Add(LogitsCommand.Create());
+        root.Add(PerplexityCommand.Create());
         root.Add(SynthesizeCommand.Create());
         root.SetAction(parsed => ToolCommand.WriteHelp(parsed, root));
 

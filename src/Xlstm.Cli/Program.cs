@@ -34,6 +34,7 @@ internal static class Program
         root.Add(InspectCommand.Create());
         root.Add(LogitsCommand.Create());
         root.Add(PerplexityCommand.Create());
+        root.Add(BenchCommand.Create());
         root.Add(SynthesizeCommand.Create());
         root.SetAction(parsed => ToolCommand.WriteHelp(parsed, root));
 

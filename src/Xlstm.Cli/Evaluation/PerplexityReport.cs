@@ -17,13 +17,13 @@ internal sealed class PerplexityReport(XlstmModel model, XlstmModel? reference)
         var text = new StringBuilder();
         var total = evaluator.Total!;
         string source = Files.Count == 1 ? Files[0].File : $"{Files.Count} files";
-        Line("Model", $"{model.Folder}, {model.Weights.Name()} weights, {model.Device}");
+        Line("Model", $"{MemoryNotice.ShortPath(model.Folder)}, {model.Weights.Name()} weights, {model.Device}");
         Line("Text", Invariant($"{source}: {total.Tokens:N0} tokens, {total.Bytes:N0} bytes; {seconds:F1} s, {total.Tokens / seconds:F0} tok/s"));
         Line("Perplexity", Invariant($"{total.Perplexity:F4} ± {total.PerplexityStandardError:F4}"));
         Line("", Invariant($"{total.NatsPerToken:F5} nats a token, {total.BitsPerByte:F5} bits a byte"));
         if (total.Divergence is { } divergence)
         {
-            Line("Against", Invariant($"{reference!.Folder}, {reference.Weights.Name()} weights: perplexity {divergence.ReferencePerplexity:F4}"));
+            Line("Against", Invariant($"{MemoryNotice.ShortPath(reference!.Folder)}, {reference.Weights.Name()} weights: perplexity {divergence.ReferencePerplexity:F4}"));
             Line("", Invariant($"ratio of perplexities {divergence.PerplexityRatio:F5} ± {divergence.PerplexityRatio * divergence.LogRatioStandardError:F5}"));
             Line("", Invariant($"KL divergence mean {divergence.MeanDivergence:F6}, 99 % {divergence.Divergence99:F6}, largest {divergence.MaxDivergence:F6} nats"));
             Line("", Invariant($"same most probable token {100 * divergence.TopAgreement:F2} %"));

@@ -36,6 +36,7 @@ internal static class Program
         root.Add(PerplexityCommand.Create());
         root.Add(BenchCommand.Create());
         root.Add(SynthesizeCommand.Create());
+        root.Add(QuantizeCommand.Create());
         root.SetAction(parsed => ToolCommand.WriteHelp(parsed, root));
 
         // Without this a prompt that starts with "@" would be read as the name of a file of arguments.

@@ -13,9 +13,10 @@ internal sealed class ModelArguments
 
     private readonly Option<string?> _model = ModelOption();
     private readonly Option<WeightFormat?> _weights = WeightFormats.Option(
-        "--weights", $"How weights are held in memory: {WeightFormats.Names} (default bfloat16; float32 for float16 files)");
+        "--weights", $"How weights are held in memory: {WeightFormats.Names} (default: as a packed folder holds them, else bfloat16; float32 for float16 files)");
 
-    private readonly Option<int?> _threads = NumberRules.Positive.Option("--threads", "N", "Threads that compute; the text does not depend on it (default: physical cores)");
+    private readonly Option<bool> _mix = MixOption();
+    private readonly Option<int?> _threads = ThreadsOption();
 
     private readonly Option<bool> _showConfig = Flag.Create("--show-config", "Print the model's configuration in the form of the official Python package");
 
@@ -25,10 +26,15 @@ internal sealed class ModelArguments
         Description = $"Checkpoint folder, or the name of a repository in the Hugging Face cache (default: {ModelLocator.Variable}, else the demo of the clone)",
     };
 
+    public static Option<bool> MixOption() => Flag.Create("--mix", "With int4: out_proj and proj_down stay at 8 bits (better text, slower)");
+
+    public static Option<int?> ThreadsOption() => NumberRules.Positive.Option("--threads", "N", "Threads that compute; results do not depend on it (default: physical cores)");
+
     public void AddTo(Command command)
     {
         command.Add(_model);
         command.Add(_weights);
+        command.Add(_mix);
         command.Add(_threads);
         command.Add(_showConfig);
     }
@@ -43,7 +49,7 @@ internal sealed class ModelArguments
     public (XlstmModel Model, double Seconds) Load(string folder, WeightFormat? weights, ParseResult parsed, CancellationToken cancellationToken)
     {
         bool verbose = parsed.GetValue<bool>(VerboseName);
-        var options = new LoadOptions { Weights = weights, Threads = parsed.GetValue(_threads) };
+        var options = new LoadOptions { Weights = weights, Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads) };
         long start = Stopwatch.GetTimestamp();
         string configuration;
         using (var checkpoint = Checkpoint.Open(folder))

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Xlstm.Backends;
-using Xlstm.Backends.Cpu;
+using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm;
 
@@ -83,8 +84,7 @@ public sealed class SpeedBenchmark : IDisposable
         get
         {
             XlstmConfig c = _model.Config;
-            long tied = c.TieWordEmbeddings ? 0 : WeightLayout.Measure(c, _model.Weights) - WeightLayout.Measure(c with { TieWordEmbeddings = true }, _model.Weights);
-            return _model.WeightBytes - tied;
+            return c.TieWordEmbeddings ? _model.WeightBytes : _model.WeightBytes - new PackedLayout(c, _model.Weights).Get(TensorMap.NoBlock, TensorRole.Embeddings).ByteLength;
         }
     }
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Xlstm.Backends;
 using Xlstm.Backends.Cpu;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 using Xlstm.Generation;
 
 namespace Xlstm;
@@ -94,15 +95,15 @@ public sealed class XlstmModel : IDisposable
             throw new XlstmException($"threads must be between 1 and {LoadOptions.MaxThreads}, found {threads}");
         }
 
-        WeightFormat format = options.Weights ?? DefaultFormat(checkpoint);
+        var recipe = new WeightRecipe(options.Weights ?? DefaultFormat(checkpoint), options.Mix);
         Tokenizer? tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Tokenizer.Load(checkpoint.Folder) : null;
         GenerationOptions defaults = GenerationConfig.Read(checkpoint.Folder);
         if (options.CheckMemory)
         {
-            CheckMemory(checkpoint, format, threads);
+            CheckMemory(checkpoint, recipe.Format, threads);
         }
 
-        Backend backend = CpuBackend.Load(checkpoint, format, threads, CpuInstructionSets.Best, progress, cancellationToken);
+        Backend backend = CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken);
         return new XlstmModel(checkpoint, tokenizer, defaults, backend);
     }
 
@@ -111,6 +112,11 @@ public sealed class XlstmModel : IDisposable
     public static WeightFormat DefaultFormat(Checkpoint checkpoint)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
+        if (checkpoint.PackedFormat is { } packed)
+        {
+            return packed;
+        }
+
         bool hasFloat16 = checkpoint.Embeddings.ElementType == ElementType.Float16 || checkpoint.Blocks.Any(block => block.Q.ElementType == ElementType.Float16);
         return hasFloat16 ? WeightFormat.Float32 : WeightFormat.BFloat16;
     }

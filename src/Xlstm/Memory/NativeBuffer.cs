@@ -1,9 +1,9 @@
 using System.Runtime.InteropServices;
 
-namespace Xlstm.Backends.Cpu;
+namespace Xlstm.Memory;
 
 /// <summary>Memory outside the garbage collector's heap, aligned for vectors; large ones ask for huge pages, which spare the weights' streams most of their page walks.</summary>
-internal sealed unsafe partial class NativeBuffer : IDisposable
+internal sealed unsafe partial class NativeBuffer : IWeightMemory
 {
     /// <summary>A cache line and a 512-bit vector.</summary>
     public const int Alignment = 64;

@@ -1,7 +1,6 @@
 using System.Runtime.Intrinsics;
-using Xlstm.Backends.Cpu.Kernels;
 
-namespace Xlstm.Backends.Cpu;
+namespace Xlstm.Checkpoints.Packed;
 
 /// <summary>Chooses scales for groups of at most 32 weights and rounds the weights to them.</summary>
 internal static unsafe class GroupQuantizer
@@ -42,15 +41,14 @@ internal static unsafe class GroupQuantizer
 
     /// <summary>Looks for the scale and minimum of least squared error: weight = scale q - minimum, q in 0 .. 15, minimum at least 0.</summary>
     /// <param name="values">At most 32.</param>
-    /// <param name="importance">Weight of each value's error; empty: its magnitude counts, since large weights carry more of the product.</param>
+    /// <param name="importance">Weight of each value's squared error; empty: all the same. (Weighing by the value's own magnitude was tried and was no better.)</param>
     public static (float Scale, float Minimum) FitInt4(ReadOnlySpan<float> values, ReadOnlySpan<float> importance)
     {
-        float low = 0, high = 0, squares = 0;
+        float low = 0, high = 0;
         foreach (float value in values)
         {
             low = Math.Min(low, value);
             high = Math.Max(high, value);
-            squares += value * value;
         }
 
         if (high <= low)
@@ -61,17 +59,16 @@ internal static unsafe class GroupQuantizer
         // Two vectors hold a group; lanes past its end weigh nothing.
         float* x = stackalloc float[PackedMatrix.GroupSize];
         float* w = stackalloc float[PackedMatrix.GroupSize];
-        float typical = MathF.Sqrt(squares / values.Length);
         for (int i = 0; i < PackedMatrix.GroupSize; i++)
         {
             bool inside = i < values.Length;
             x[i] = inside ? values[i] : 0;
-            w[i] = !inside ? 0 : importance.IsEmpty ? typical + MathF.Abs(values[i]) : importance[i] * (typical + MathF.Abs(values[i]));
+            w[i] = !inside ? 0 : importance.IsEmpty ? 1 : importance[i];
         }
 
-        Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + VectorMath.Lanes);
-        Vector512<float> w0 = Vector512.Load(w), w1 = Vector512.Load(w + VectorMath.Lanes);
-        float sumW = VectorMath.Sum(w0 + w1), sumX = VectorMath.Sum((w0 * x0) + (w1 * x1)), sumXX = VectorMath.Sum((w0 * x0 * x0) + (w1 * x1 * x1));
+        Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + Vector512<float>.Count);
+        Vector512<float> w0 = Vector512.Load(w), w1 = Vector512.Load(w + Vector512<float>.Count);
+        float sumW = Vector512.Sum(w0 + w1), sumX = Vector512.Sum((w0 * x0) + (w1 * x1)), sumXX = Vector512.Sum((w0 * x0 * x0) + (w1 * x1 * x1));
         Vector512<float> levels = Vector512.Create((float)Int4Levels), zero = Vector512<float>.Zero, lowest = Vector512.Create(low);
         (float Scale, float Minimum) best = ((high - low) / Int4Levels, -low);
         float bestError = float.PositiveInfinity;
@@ -82,7 +79,7 @@ internal static unsafe class GroupQuantizer
             Vector512<float> q0 = Vector512.Min(Vector512.Max(Vector512.Round((x0 - lowest) * inverse), zero), levels);
             Vector512<float> q1 = Vector512.Min(Vector512.Max(Vector512.Round((x1 - lowest) * inverse), zero), levels);
             Vector512<float> wq0 = w0 * q0, wq1 = w1 * q1;
-            float sumQ = VectorMath.Sum(wq0 + wq1), sumQQ = VectorMath.Sum((wq0 * q0) + (wq1 * q1)), sumQX = VectorMath.Sum((wq0 * x0) + (wq1 * x1));
+            float sumQ = Vector512.Sum(wq0 + wq1), sumQQ = Vector512.Sum((wq0 * q0) + (wq1 * q1)), sumQX = Vector512.Sum((wq0 * x0) + (wq1 * x1));
 
             // Given the q, the best scale and minimum solve a 2 x 2 system.
             float determinant = (sumW * sumQQ) - (sumQ * sumQ);

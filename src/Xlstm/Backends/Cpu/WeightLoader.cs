@@ -1,5 +1,4 @@
 using System.Runtime.ExceptionServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Xlstm.Checkpoints;
 
@@ -109,7 +108,7 @@ internal sealed unsafe class WeightLoader
         if (placement.Vector is not null)
         {
             var vector = new Span<float>(placement.Vector, cols);
-            Widen(raw, source.ElementType, vector);
+            ElementConversion.ToFloat32(raw, source.ElementType, vector);
             Check(vector, float.MaxValue, source, first);
             return;
         }
@@ -119,7 +118,7 @@ internal sealed unsafe class WeightLoader
         float limit = matrix.Format == WeightFormat.BFloat16 ? BFloat16Overflow : float.MaxValue;
         for (int i = 0; i < count; i++)
         {
-            Widen(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
+            ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
             Check(row, limit, source, first + i);
             matrix.SetRow(placement.FirstRow + first + i, row);
         }
@@ -132,34 +131,6 @@ internal sealed unsafe class WeightLoader
             {
                 matrix.SetRow(end, row);
             }
-        }
-    }
-
-    private static void Widen(ReadOnlySpan<byte> raw, ElementType type, Span<float> values)
-    {
-        switch (type)
-        {
-            case ElementType.Float32:
-                MemoryMarshal.Cast<byte, float>(raw).CopyTo(values);
-                break;
-            case ElementType.BFloat16:
-                ReadOnlySpan<ushort> bits = MemoryMarshal.Cast<byte, ushort>(raw);
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] = BFloat16.Widen(bits[i]);
-                }
-
-                break;
-            case ElementType.Float16:
-                ReadOnlySpan<Half> halves = MemoryMarshal.Cast<byte, Half>(raw);
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] = (float)halves[i];
-                }
-
-                break;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(type), type, null);
         }
     }
 

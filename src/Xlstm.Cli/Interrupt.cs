@@ -27,7 +27,10 @@ internal sealed class Interrupt : IDisposable
     private void Handle(PosixSignalContext context, int exitCode)
     {
         if (Interlocked.CompareExchange(ref _exitCode, exitCode, 0) != 0)
+        {
             return;
+        }
+
         context.Cancel = true;
         _source.Cancel();
     }

@@ -68,7 +68,10 @@ public class UsageTests
         // Away from the clone there is no demo: the tool is copied, since it looks around itself too.
         using var folder = new TemporaryFolder();
         foreach (string file in Directory.GetFiles(AppContext.BaseDirectory).Where(f => Path.GetFileName(f).StartsWith("Xlstm.", StringComparison.Ordinal) || f.Contains("System.CommandLine", StringComparison.Ordinal)))
+        {
             File.Copy(file, folder.File(Path.GetFileName(file)));
+        }
+
         var result = await ToolProcess.RunAsync(new ToolStart { Folder = folder.Path, Tool = folder.File("Xlstm.Cli.dll") }, "generate", "x");
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("--model DIR", Assert.Single(result.ErrorLines), StringComparison.Ordinal);

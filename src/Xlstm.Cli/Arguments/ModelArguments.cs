@@ -31,7 +31,9 @@ internal sealed class ModelArguments
     public ModelArguments() => _weights.Validators.Add(result =>
     {
         if (result.Tokens is [var token] && !Formats.ContainsKey(token.Value))
+        {
             result.AddError($"--weights {token.Value}: expected {string.Join(" or ", Formats.Keys)}");
+        }
     });
 
     public static Option<string?> ModelOption() => new("--model", "-m")
@@ -65,18 +67,29 @@ internal sealed class ModelArguments
         {
             configuration = ConfigBlock.Format(checkpoint.Config, checkpoint.RawConfig);
             if (verbose || Terminal.ErrorIsTerminal)
+            {
                 Console.Error.WriteLine(MemoryNotice.Format(checkpoint, options));
+            }
         }
         using var bar = new ProgressBar("Loading checkpoint shards", "it", TimeSpan.Zero, keep: true);
         var model = XlstmModel.Load(folder, options, new ShardProgress(bar), cancellationToken);
         bar.Finish();
         double seconds = Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 6);
         if (parsed.GetValue(_showConfig) || verbose)
+        {
             Console.Error.WriteLine(configuration);
+        }
+
         foreach (string warning in model.Warnings)
+        {
             Terminal.WriteWarning(warning);
+        }
+
         if (verbose)
+        {
             Console.Error.WriteLine($"{model.Device}; weights {Quantity.Bytes(model.WeightBytes)}, state {Quantity.Bytes(model.StateBytes)} a session; loaded in {seconds:F2} s");
+        }
+
         return (model, seconds);
     }
 

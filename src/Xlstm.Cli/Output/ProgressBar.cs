@@ -23,7 +23,10 @@ internal sealed class ProgressBar(string description, string unit, TimeSpan dela
     {
         _last = (fraction, done, total);
         if (!Terminal.ErrorIsTerminal || _clock.Elapsed < _next)
+        {
             return;
+        }
+
         Draw(fraction, done, total);
         _next = _clock.Elapsed + Refresh;
     }
@@ -60,7 +63,10 @@ internal sealed class ProgressBar(string description, string unit, TimeSpan dela
     private void Wipe()
     {
         if (_drawn)
+        {
             Console.Error.Write('\r' + new string(' ', Terminal.Width - 1) + '\r');
+        }
+
         _drawn = false;
     }
 
@@ -68,7 +74,10 @@ internal sealed class ProgressBar(string description, string unit, TimeSpan dela
     public void Dispose()
     {
         if (_drawn)
+        {
             Console.Error.WriteLine();
+        }
+
         _drawn = false;
     }
 }

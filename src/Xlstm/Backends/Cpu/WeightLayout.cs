@@ -60,7 +60,9 @@ internal sealed unsafe class WeightLayout
     private CpuWeights Lay()
     {
         XlstmConfig c = _config;
-        PackedMatrix embeddings = Matrix(c.VocabSize, c.EmbeddingDim, _format, _checkpoint?.Embeddings);
+        // Every token passes through these two: at 4 bits they would cost more than they save.
+        WeightFormat outer = _format == WeightFormat.Int4 ? WeightFormat.Int8 : _format;
+        PackedMatrix embeddings = Matrix(c.VocabSize, c.EmbeddingDim, outer, _checkpoint?.Embeddings);
         var blocks = new CpuBlockWeights[c.NumBlocks];
         for (int i = 0; i < blocks.Length; i++)
         {
@@ -88,7 +90,7 @@ internal sealed unsafe class WeightLayout
             Embeddings = embeddings,
             Blocks = blocks,
             OutNorm = c.AddOutNorm ? Norm(c.EmbeddingDim, _checkpoint?.OutNorm, _checkpoint?.OutNormBias) : default,
-            LmHead = c.TieWordEmbeddings ? embeddings : Matrix(c.VocabSize, c.EmbeddingDim, _format, _checkpoint?.LmHead),
+            LmHead = c.TieWordEmbeddings ? embeddings : Matrix(c.VocabSize, c.EmbeddingDim, outer, _checkpoint?.LmHead),
         };
     }
 

@@ -115,7 +115,7 @@ internal sealed unsafe class WeightLoader
 
         PackedMatrix matrix = placement.Matrix;
         Span<float> row = buffers.Row(cols);
-        float limit = matrix.Format == WeightFormat.BFloat16 ? BFloat16Overflow : float.MaxValue;
+        float limit = matrix.Format == WeightFormat.Float32 ? float.MaxValue : BFloat16Overflow; // quantized weights have bfloat16 scales
         for (int i = 0; i < count; i++)
         {
             ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
@@ -163,7 +163,7 @@ internal sealed unsafe class WeightLoader
 
         string file = Path.Combine(_checkpoint.Folder, _checkpoint.Shards[source.ShardIndex].Name);
         string found = float.IsFinite(values[col])
-            ? $"{values[col]:R}, which bfloat16 cannot hold (--weights float32 can)"
+            ? $"{values[col]:R}, which bfloat16 cannot hold (float32 can)"
             : $"{values[col]}; weights must be finite numbers";
         throw new CheckpointException($"{file}: tensor {source.Name} has at row {row}, column {col} the value {found}");
     }

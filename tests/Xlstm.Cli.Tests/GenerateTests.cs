@@ -112,6 +112,18 @@ public partial class GenerateTests
         Assert.Equal(json.RootElement.GetProperty("text").GetString(), await TextAsync(["generate", Prompt, "-n", "16", "--json", "--seed", seed]));
     }
 
+    [Theory]
+    [InlineData("float32")]
+    [InlineData("bfloat16")]
+    [InlineData("int8")]
+    [InlineData("INT4")]
+    public async Task EveryWeightFormatCanBeAskedFor(string format)
+    {
+        var result = await ToolProcess.RunAsync("generate", Prompt, "--greedy", "-n", "1", "--weights", format, "--verbose");
+        Assert.Equal(" boy", result.Output);
+        Assert.Contains($"parameters in {format.ToLowerInvariant()},", result.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task EchoPutsThePromptFirst()
     {

@@ -16,7 +16,7 @@ public class UsageTests
     [InlineData("--temperature 0,5: expected a number of at least 0", "generate", "--temperature", "0,5", "x")]
     [InlineData("--seed is given more than once", "generate", "--seed", "1", "--seed", "2", "x")]
     [InlineData("--logit-bias 5: expected ID=X", "generate", "--logit-bias", "5", "x")]
-    [InlineData("--weights int3: expected float32 or bfloat16", "generate", "--weights", "int3", "x")]
+    [InlineData("--weights int3: expected float32, bfloat16", "generate", "--weights", "int3", "x")]
     [InlineData("--prompt-ids: expected token ids such as 0,5,7, found 'a'", "generate", "--prompt-ids", "0,a")]
     [InlineData("give one of PROMPT, --prompt-file, --prompt-ids and --prompts", "generate", "x", "--prompt-ids", "0")]
     [InlineData("give --ids or --ids-file", "logits", "--output", "x.safetensors")]

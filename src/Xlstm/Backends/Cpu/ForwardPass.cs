@@ -32,18 +32,8 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         _products = new PanelProducts(MatMulKernel.For(instructionSet), pool.Threads);
     }
 
-    /// <summary>What a matrix's input rows are made from.</summary>
-    private enum RowSource
-    {
-        /// <summary>RMSNorm of the residual stream.</summary>
-        Norm,
-
-        /// <summary>sigmoid(o) times multihead_norm(h).</summary>
-        GatedHeads,
-
-        /// <summary>silu(gate) times up.</summary>
-        SwiGlu,
-    }
+    /// <summary>Told every matrix input, when set: calibration.</summary>
+    public ActivationStatistics? Statistics { get; set; }
 
     /// <summary>Runs a batch. One call at a time.</summary>
     public void Run(ReadOnlySpan<BatchItem> items)
@@ -79,7 +69,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         for (int block = 0; block < _weights.Blocks.Length; block++)
         {
             Mlstm(worker, block);
-            Ffn(worker, _weights.Blocks[block]);
+            Ffn(worker, block);
         }
 
         for (int output = 0; output < _outputs.Count; output += Workspace.LogitRows)
@@ -144,7 +134,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
             _cellCursor = 0;
         }
 
-        TileInputs x1 = InputRows(worker, RowSource.Norm, _config.EmbeddingDim, w.NormMlstm, TileInputs.Of(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
+        TileInputs x1 = InputRows(worker, block, MatrixInput.NormMlstm, _config.EmbeddingDim, w.NormMlstm, TileInputs.Of(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
         _products.Run(worker, x1, _tiles,
         [
             new Product(w.Q, _workspace.Q, _config.QkDim),
@@ -156,27 +146,28 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         _pool.Barrier();
         Cell(worker, block);
         _pool.Barrier();
-        TileInputs y = InputRows(worker, RowSource.GatedHeads, _config.VDim, w.MultiheadNorm, TileInputs.Of(w.OutProj));
+        TileInputs y = InputRows(worker, block, MatrixInput.GatedHeads, _config.VDim, w.MultiheadNorm, TileInputs.Of(w.OutProj));
         _products.Run(worker, y, _tiles, [new Product(w.OutProj, _workspace.X, _config.EmbeddingDim, accumulate: true)]);
         _pool.Barrier();
     }
 
-    private void Ffn(int worker, CpuBlockWeights w)
+    private void Ffn(int worker, int block)
     {
-        TileInputs x2 = InputRows(worker, RowSource.Norm, _config.EmbeddingDim, w.NormFfn, TileInputs.Of(w.ProjUpGate, w.ProjUp));
+        CpuBlockWeights w = _weights.Blocks[block];
+        TileInputs x2 = InputRows(worker, block, MatrixInput.NormFfn, _config.EmbeddingDim, w.NormFfn, TileInputs.Of(w.ProjUpGate, w.ProjUp));
         _products.Run(worker, x2, _tiles,
         [
             new Product(w.ProjUpGate, _workspace.FfnGate, _config.FfnDim),
             new Product(w.ProjUp, _workspace.FfnUp, _config.FfnDim),
         ]);
         _pool.Barrier();
-        TileInputs z = InputRows(worker, RowSource.SwiGlu, _config.FfnDim, default, TileInputs.Of(w.ProjDown));
+        TileInputs z = InputRows(worker, block, MatrixInput.SwiGlu, _config.FfnDim, default, TileInputs.Of(w.ProjDown));
         _products.Run(worker, z, _tiles, [new Product(w.ProjDown, _workspace.X, _config.EmbeddingDim, accumulate: true)]);
         _pool.Barrier();
     }
 
     /// <summary>Makes the input of matrix products, [T, cols] in tiles.</summary>
-    private TileInputs InputRows(int worker, RowSource source, int cols, NormWeights norm, Encodings encodings)
+    private TileInputs InputRows(int worker, int block, MatrixInput source, int cols, NormWeights norm, Encodings encodings)
     {
         float* row = _workspace.Row(worker);
         TileInputs inputs;
@@ -194,6 +185,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         for (int t = first; t < last; t++)
         {
             InputRow(source, t, norm, row);
+            Statistics?.Add(block, source, new ReadOnlySpan<float>(row, cols));
             inputs.SetRow(_tiles, t, row, cols);
         }
 
@@ -201,15 +193,15 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         return inputs;
     }
 
-    private void InputRow(RowSource source, int t, NormWeights norm, float* row)
+    private void InputRow(MatrixInput source, int t, NormWeights norm, float* row)
     {
         XlstmConfig c = _config;
         switch (source)
         {
-            case RowSource.Norm:
+            case MatrixInput.NormMlstm or MatrixInput.NormFfn:
                 Norms.RmsNorm(_workspace.X + ((long)t * c.EmbeddingDim), norm.Weight, norm.Bias, c.EmbeddingDim, c.NormEps, row);
                 break;
-            case RowSource.GatedHeads:
+            case MatrixInput.GatedHeads:
                 for (int head = 0; head < c.NumHeads; head++)
                 {
                     int column = head * c.VHeadDim;

@@ -41,17 +41,19 @@ internal sealed unsafe class WeightLoader
 
     /// <summary>Loads a checkpoint's weights.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
-    /// <param name="format">How the matrices are held.</param>
+    /// <param name="recipe">How the matrices are held.</param>
     /// <param name="threads">Threads that read and convert.</param>
     /// <param name="progress">Told after every chunk.</param>
     /// <param name="cancellationToken">Honoured between chunks.</param>
+    /// <param name="statistics">Calibration for quantized formats, or null.</param>
     /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in the format.</exception>
-    public static CpuWeights Load(Checkpoint checkpoint, WeightFormat format, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken)
+    public static CpuWeights Load(Checkpoint checkpoint, WeightRecipe recipe, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken, ActivationStatistics? statistics = null)
     {
-        var memory = new NativeBuffer(WeightLayout.Measure(checkpoint.Config, format), zeroed: false);
+        var memory = new NativeBuffer(WeightLayout.Measure(checkpoint.Config, recipe), zeroed: false);
         try
         {
-            (CpuWeights weights, IReadOnlyList<TensorPlacement> placements) = WeightLayout.Bind(checkpoint, format, memory);
+            (CpuWeights weights, IReadOnlyList<TensorPlacement> placements) = WeightLayout.Place(checkpoint, recipe, memory.Pointer, statistics);
+            weights.Memory = memory;
             new WeightLoader(checkpoint, placements, progress).Fill(placements, threads, cancellationToken);
             return weights;
         }
@@ -120,7 +122,7 @@ internal sealed unsafe class WeightLoader
         {
             ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
             Check(row, limit, source, first + i);
-            matrix.SetRow(placement.FirstRow + first + i, row);
+            matrix.SetRow(placement.FirstRow + first + i, row, placement.Importance);
         }
 
         int end = placement.FirstRow + first + count;

@@ -41,10 +41,10 @@ internal sealed class PrefixCacheFolder
     {
         foreach (FileInfo info in new DirectoryInfo(_folder).EnumerateFiles("*" + Extension).OrderBy(info => info.LastWriteTimeUtc))
         {
-            (SessionFileHeader header, int[] tokens) found;
+            (SessionFileHeader header, int[] tokens, string _) found;
             try
             {
-                found = SessionFileReader.ReadTokens(info.FullName);
+                found = SessionFileReader.ReadHead(info.FullName);
             }
             catch (XlstmException)
             {
@@ -67,7 +67,7 @@ internal sealed class PrefixCacheFolder
         string path = Path.Combine(_folder, Convert.ToHexStringLower(name) + Extension);
         var segments = new SegmentLog();
         segments.Add(tokens.Length);
-        SessionFileWriter.Write(path, _model, tokens, segments, mark, StateFormat.Float32, CancellationToken.None);
+        SessionFileWriter.Write(path, _model, tokens, segments, mark, StateFormat.Float32, "", CancellationToken.None);
         return new CachedFile(path, new FileInfo(path).Length);
     }
 

@@ -8,13 +8,14 @@ public sealed partial class Session
     /// <summary>Saves the session as it is now; it may go on meanwhile. As <see cref="Snapshot.SaveAsync"/>.</summary>
     /// <param name="path">The file; replaced in one step if it exists.</param>
     /// <param name="format">How the state is held.</param>
+    /// <param name="note">A text of the caller's own, which <see cref="SessionFile.ReadInfo"/> gives back.</param>
     /// <param name="cancellationToken">Ends the save; the old file stays.</param>
     /// <exception cref="XlstmException">The file cannot be written; the old one stays.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
-    public async Task SaveAsync(string path, StateFormat format = StateFormat.Float32, CancellationToken cancellationToken = default)
+    public async Task SaveAsync(string path, StateFormat format = StateFormat.Float32, string note = "", CancellationToken cancellationToken = default)
     {
         using Snapshot snapshot = Snapshot();
-        await snapshot.SaveAsync(path, format, cancellationToken).ConfigureAwait(false);
+        await snapshot.SaveAsync(path, format, note, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>

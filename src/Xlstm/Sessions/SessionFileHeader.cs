@@ -9,7 +9,7 @@ internal sealed record SessionFileHeader
     public const int Version = 1;
 
     /// <summary>Bytes of the header.</summary>
-    public const int ByteLength = 112;
+    public const int ByteLength = 120;
 
     /// <summary>Bytes of the checksum at the end of the file.</summary>
     public const int ChecksumBytes = 16;
@@ -43,6 +43,9 @@ internal sealed record SessionFileHeader
 
     public required int RunCount { get; init; }
 
+    /// <summary>Bytes of the note in UTF-8.</summary>
+    public required int NoteBytes { get; init; }
+
     /// <summary>Elements of C of one block.</summary>
     public long MatrixCount => (long)NumHeads * QkHeadDim * VHeadDim;
 
@@ -59,11 +62,11 @@ internal sealed record SessionFileHeader
         {
             long lists = (sizeof(int) * (long)TokenCount) + (2L * sizeof(int) * RunCount);
             long state = Position == 0 ? 0 : (sizeof(float) * (long)VocabSize) + (NumBlocks * BlockBytes);
-            return ByteLength + lists + state + ChecksumBytes;
+            return ByteLength + lists + NoteBytes + state + ChecksumBytes;
         }
     }
 
-    public static SessionFileHeader For(XlstmModel model, StateFormat format, int tokenCount, int position, int runCount) => new()
+    public static SessionFileHeader For(XlstmModel model, StateFormat format, int tokenCount, int position, int runCount, int noteBytes) => new()
     {
         Fingerprint = model.Fingerprint,
         NumBlocks = model.Config.NumBlocks,
@@ -76,6 +79,7 @@ internal sealed record SessionFileHeader
         TokenCount = tokenCount,
         Position = position,
         RunCount = runCount,
+        NoteBytes = noteBytes,
     };
 
     public byte[] ToBytes()
@@ -92,7 +96,8 @@ internal sealed record SessionFileHeader
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(72), TokenCount);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(80), Position);
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(88), RunCount);
-        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(96), FileBytes);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(96), NoteBytes);
+        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(104), FileBytes);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(ChecksumOffset), XxHash3.HashToUInt64(bytes.AsSpan(0, ChecksumOffset)));
         return bytes;
     }
@@ -140,6 +145,7 @@ internal sealed record SessionFileHeader
             TokenCount = Count(path, bytes, 72, fileBytes),
             Position = Count(path, bytes, 80, fileBytes),
             RunCount = Count(path, bytes, 88, fileBytes),
+            NoteBytes = Count(path, bytes, 96, fileBytes),
         };
 
         // In floating point: the products in FileBytes are safe only after this.
@@ -167,11 +173,11 @@ internal sealed record SessionFileHeader
         return value is >= 1 and <= MaxSize ? value : throw Damaged(path);
     }
 
-    /// <summary>A number of things of at least four bytes that the file holds.</summary>
+    /// <summary>A number of things that the file holds.</summary>
     private static int Count(string path, ReadOnlySpan<byte> bytes, int offset, long fileBytes)
     {
         long value = BinaryPrimitives.ReadInt64LittleEndian(bytes[offset..]);
-        return value >= 0 && value <= Math.Min(fileBytes / sizeof(int), int.MaxValue) ? (int)value : throw Damaged(path);
+        return value >= 0 && value <= Math.Min(fileBytes, Array.MaxLength) ? (int)value : throw Damaged(path);
     }
 
     private static void WriteAll(Span<byte> destination, ReadOnlySpan<int> values)

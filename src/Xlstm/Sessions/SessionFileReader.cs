@@ -1,5 +1,6 @@
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Xlstm.Checkpoints;
 
@@ -16,7 +17,7 @@ internal sealed record SessionFileContent(SessionFileHeader Header, int[] Tokens
 internal sealed class SessionFileReader : IDisposable
 {
     // Lists are read in pieces, so that a claimed length costs no more than what has been read.
-    private const int PieceBytes = 1 << 20;
+    private const int PieceLength = 1 << 18;
 
     private readonly string _path;
     private readonly SafeFileHandle _handle;
@@ -41,20 +42,22 @@ internal sealed class SessionFileReader : IDisposable
         }
     }
 
-    /// <summary>Reads the header and the token ids; the checksum of the whole file is not looked at.</summary>
+    /// <summary>Reads the header, the token ids and the note; the checksum of the whole file is not looked at.</summary>
     /// <exception cref="XlstmException">The file is missing, not a session file, of a newer version, damaged or cut off.</exception>
-    public static (SessionFileHeader Header, int[] Tokens) ReadTokens(string path)
+    public static (SessionFileHeader Header, int[] Tokens, string Note) ReadHead(string path)
     {
         using var reader = new SessionFileReader(path);
         SessionFileHeader header = reader.ReadHeader();
-        return (header, reader.ReadTokens(header));
+        int[] tokens = reader.ReadTokens(header);
+        _ = reader.ReadSegments(header);
+        return (header, tokens, Encoding.UTF8.GetString(reader.ReadNote(header)));
     }
 
     /// <summary>Reads and checks a whole file.</summary>
     /// <param name="path">The file.</param>
     /// <param name="model">The model it must be of.</param>
     /// <param name="cancellationToken">Ends the load.</param>
-    /// <exception cref="XlstmException">As <see cref="ReadTokens(string)"/>; or it is of another model, or memory is short.</exception>
+    /// <exception cref="XlstmException">As <see cref="ReadHead"/>; or it is of another model, or memory is short.</exception>
     public static SessionFileContent Read(string path, XlstmModel model, CancellationToken cancellationToken)
     {
         using var reader = new SessionFileReader(path);
@@ -64,13 +67,14 @@ internal sealed class SessionFileReader : IDisposable
             throw new XlstmException($"{path}: is of another model: fingerprint {header.Fingerprint[..16]}, expected {model.Fingerprint[..16]} ({model.Folder})");
         }
 
-        if (header != SessionFileHeader.For(model, header.StateFormat, header.TokenCount, header.Position, header.RunCount) with { Weights = header.Weights })
+        if (header != SessionFileHeader.For(model, header.StateFormat, header.TokenCount, header.Position, header.RunCount, header.NoteBytes) with { Weights = header.Weights })
         {
             throw SessionFileHeader.Damaged(path);
         }
 
         int[] tokens = reader.ReadTokens(header);
         SegmentLog segments = reader.ReadSegments(header);
+        _ = reader.ReadNote(header);
         if (header.Position == 0)
         {
             reader.Verify();
@@ -106,7 +110,7 @@ internal sealed class SessionFileReader : IDisposable
 
     private int[] ReadTokens(SessionFileHeader header)
     {
-        int[] tokens = ReadInts(header.TokenCount);
+        int[] tokens = ReadList<int>(header.TokenCount);
         foreach (int id in tokens)
         {
             if ((uint)id >= (uint)header.VocabSize)
@@ -120,7 +124,7 @@ internal sealed class SessionFileReader : IDisposable
 
     private SegmentLog ReadSegments(SessionFileHeader header)
     {
-        int[] numbers = ReadInts(checked(2 * header.RunCount));
+        int[] numbers = ReadList<int>(2 * (long)header.RunCount <= int.MaxValue ? 2 * header.RunCount : throw SessionFileHeader.Damaged(_path));
         var runs = new List<SegmentRun>();
         long position = 0;
         for (int i = 0; i < numbers.Length; i += 2)
@@ -172,13 +176,16 @@ internal sealed class SessionFileReader : IDisposable
         }
     }
 
-    private int[] ReadInts(int count)
+    private byte[] ReadNote(SessionFileHeader header) => ReadList<byte>(header.NoteBytes);
+
+    private T[] ReadList<T>(int count)
+        where T : unmanaged
     {
-        var values = new List<int>();
-        var piece = new int[Math.Min(count, PieceBytes / sizeof(int))];
+        var values = new List<T>();
+        var piece = new T[Math.Min(count, PieceLength)];
         while (values.Count < count)
         {
-            Span<int> part = piece.AsSpan(0, Math.Min(piece.Length, count - values.Count));
+            Span<T> part = piece.AsSpan(0, Math.Min(piece.Length, count - values.Count));
             Fill(part);
             values.AddRange(part);
         }

@@ -1,5 +1,6 @@
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
+using System.Text;
 using Xlstm.Checkpoints;
 
 namespace Xlstm.Sessions;
@@ -20,21 +21,24 @@ internal sealed class SessionFileWriter : IDisposable
     /// <param name="segments">Covers the tokens that the state holds.</param>
     /// <param name="mark">The state; null if no token has been fed.</param>
     /// <param name="format">How to hold it.</param>
+    /// <param name="note">A text of the caller's.</param>
     /// <param name="cancellationToken">Ends the save; the old file stays.</param>
     /// <exception cref="XlstmException">The file cannot be written.</exception>
     public static void Write(
-        string path, XlstmModel model, ReadOnlySpan<int> tokens, SegmentLog segments, StateMark? mark, StateFormat format, CancellationToken cancellationToken)
+        string path, XlstmModel model, ReadOnlySpan<int> tokens, SegmentLog segments, StateMark? mark, StateFormat format, string note, CancellationToken cancellationToken)
     {
         if (!BitConverter.IsLittleEndian)
         {
             throw new PlatformNotSupportedException("Session files are little-endian, and so must the machine be.");
         }
 
-        var header = SessionFileHeader.For(model, format, tokens.Length, mark?.Position ?? 0, segments.Runs.Count);
+        byte[] noteBytes = Encoding.UTF8.GetBytes(note);
+        var header = SessionFileHeader.For(model, format, tokens.Length, mark?.Position ?? 0, segments.Runs.Count, noteBytes.Length);
         using var writer = new SessionFileWriter(path, header.FileBytes);
         writer.Append<byte>(header.ToBytes());
         writer.Append(tokens);
         writer.Append<int>(segments.Runs.SelectMany(run => new[] { run.Length, run.Count }).ToArray());
+        writer.Append<byte>(noteBytes);
         if (mark is not null)
         {
             writer.Append<float>(mark.Logits);

@@ -70,7 +70,7 @@ public sealed partial class Session
     /// </summary>
     /// <param name="position">Tokens to keep, in [0, number of tokens].</param>
     /// <param name="progress">Told the number of tokens fed again so far.</param>
-    /// <param name="cancellationToken">Honoured between forward passes: the session then holds the tokens fed again so far.</param>
+    /// <param name="cancellationToken">Honoured between forward passes: what has not been fed again then waits.</param>
     /// <returns>Tokens that had to be fed again.</returns>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
     public int Rewind(int position, IProgress<int>? progress = null, CancellationToken cancellationToken = default)
@@ -79,16 +79,7 @@ public sealed partial class Session
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position, _tokens.Count);
         int target = GoBack(position);
         int start = _fed;
-        try
-        {
-            FeedTo(target, progress, cancellationToken);
-        }
-        catch
-        {
-            DropTokens(_fed);
-            throw;
-        }
-
+        FeedTo(target, progress, cancellationToken);
         return _fed - start;
     }
 
@@ -99,7 +90,7 @@ public sealed partial class Session
     /// </summary>
     /// <param name="tokens">Token ids, each in [0, V).</param>
     /// <param name="progress">Told the number of tokens fed so far.</param>
-    /// <param name="cancellationToken">Honoured between forward passes: the session then holds the tokens fed so far.</param>
+    /// <param name="cancellationToken">Honoured between forward passes: the session then holds the common tokens and those of the rest that were fed.</param>
     /// <returns>What was kept and what was fed.</returns>
     /// <exception cref="XlstmException">An id is not in the vocabulary; nothing has changed.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
@@ -117,7 +108,7 @@ public sealed partial class Session
         }
         catch
         {
-            DropTokens(_fed);
+            DropTokens(Math.Max(common, _fed));
             throw;
         }
     }

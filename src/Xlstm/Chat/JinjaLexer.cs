@@ -35,7 +35,7 @@ internal readonly record struct JinjaToken(JinjaTokenKind Kind, string Text);
 
 /// <summary>
 /// Cuts a template into tokens. As Hugging Face transformers sets it up: the line feed after a statement and the blanks before
-/// one on its line are dropped, and <c>-</c> at a brace drops all white space on its side.
+/// one on its line are dropped, as is one line feed at the end of it all, and <c>-</c> at a brace drops all white space on its side.
 /// </summary>
 internal static class JinjaLexer
 {
@@ -44,6 +44,7 @@ internal static class JinjaLexer
     /// <exception cref="XlstmException">Something is not closed, or a character has no place in a template.</exception>
     public static IReadOnlyList<JinjaToken> Read(string source)
     {
+        source = source.EndsWith('\n') ? source[..^1] : source;
         var tokens = new List<JinjaToken>();
         int position = 0;
         bool trimStart = false;
@@ -52,7 +53,7 @@ internal static class JinjaLexer
             int open = NextBrace(source, position);
             bool isStatement = open < source.Length && source[open + 1] != '{';
             bool trimEnd = open + 2 < source.Length && source[open + 2] == '-';
-            AddText(tokens, source[position..open], trimStart, trimEnd, isStatement);
+            AddText(tokens, source[position..open], trimStart, trimEnd, isStatement && StartsLine(source, open));
             if (open == source.Length)
             {
                 break;
@@ -80,6 +81,9 @@ internal static class JinjaLexer
         return tokens;
     }
 
+    private static bool StartsLine(string source, int position) =>
+        source.AsSpan(0, position).TrimEnd(" \t") is var before && (before.IsEmpty || before[^1] == '\n');
+
     private static int NextBrace(string source, int position)
     {
         for (int i = source.IndexOf('{', position); i >= 0 && i + 1 < source.Length; i = source.IndexOf('{', i + 1))
@@ -93,18 +97,10 @@ internal static class JinjaLexer
         return source.Length;
     }
 
-    private static void AddText(List<JinjaToken> tokens, string text, bool trimStart, bool trimEnd, bool beforeStatement)
+    private static void AddText(List<JinjaToken> tokens, string text, bool trimStart, bool trimEnd, bool trimBlanks)
     {
         text = trimStart ? text.TrimStart() : text;
-        if (trimEnd)
-        {
-            text = text.TrimEnd();
-        }
-        else if (beforeStatement && text.TrimEnd(' ', '\t') is var line && (line.EndsWith('\n') || (line.Length == 0 && tokens.Count == 0)))
-        {
-            text = line;
-        }
-
+        text = trimEnd ? text.TrimEnd() : trimBlanks ? text.TrimEnd(' ', '\t') : text;
         if (text.Length > 0)
         {
             tokens.Add(new JinjaToken(JinjaTokenKind.Text, text));

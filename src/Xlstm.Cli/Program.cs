@@ -35,7 +35,10 @@ internal static class Program
         root.Add(TokenizeCommand.Create());
         root.Add(InspectCommand.Create());
         root.Add(LogitsCommand.Create());
+        root.Add(PerplexityCommand.Create());
+        root.Add(BenchCommand.Create());
         root.Add(SynthesizeCommand.Create());
+        root.Add(QuantizeCommand.Create());
         root.SetAction(parsed => ToolCommand.WriteHelp(parsed, root));
 
         // Without this a prompt that starts with "@" would be read as the name of a file of arguments.

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Xlstm.Backends;
 using Xlstm.Backends.Cpu;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 using Xlstm.Generation;
 using Xlstm.Sessions;
 
@@ -83,6 +84,21 @@ public sealed class XlstmModel : IDisposable
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
     public static XlstmModel Load(string folder, LoadOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        return Load(checkpoint, options, progress, cancellationToken);
+    }
+
+    /// <summary>Loads an opened checkpoint, which need not be on disk: <see cref="Synthesizer.Open"/> makes random ones. It may be closed afterwards.</summary>
+    /// <param name="checkpoint">The checkpoint; its tokenizer is read from its folder, if there is one.</param>
+    /// <param name="options">How weights are held and run.</param>
+    /// <param name="progress">Told about shards and bytes as they are read.</param>
+    /// <param name="cancellationToken">Ends the load; nothing stays allocated.</param>
+    /// <exception cref="CheckpointException">A file is damaged or contradictory, or a weight is not a finite number.</exception>
+    /// <exception cref="XlstmException">An option is out of range, or the machine has too little memory.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+    public static XlstmModel Load(Checkpoint checkpoint, LoadOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
         options ??= new LoadOptions();
         int threads = options.Threads ?? Machine.PhysicalCores;
         if (threads is < 1 or > LoadOptions.MaxThreads)
@@ -90,16 +106,15 @@ public sealed class XlstmModel : IDisposable
             throw new XlstmException($"threads must be between 1 and {LoadOptions.MaxThreads}, found {threads}");
         }
 
-        using Checkpoint checkpoint = Checkpoint.Open(folder);
-        WeightFormat format = options.Weights ?? DefaultFormat(checkpoint);
-        Tokenizer? tokenizer = File.Exists(Path.Combine(folder, "tokenizer.json")) ? Tokenizer.Load(folder) : null;
-        GenerationOptions defaults = GenerationConfig.Read(folder);
+        var recipe = new WeightRecipe(options.Weights ?? DefaultFormat(checkpoint), options.Mix);
+        Tokenizer? tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Tokenizer.Load(checkpoint.Folder) : null;
+        GenerationOptions defaults = GenerationConfig.Read(checkpoint.Folder);
         if (options.CheckMemory)
         {
-            CheckMemory(checkpoint, format, threads);
+            CheckMemory(checkpoint, recipe.Format, threads);
         }
 
-        Backend backend = CpuBackend.Load(checkpoint, format, threads, CpuInstructionSets.Best, progress, cancellationToken);
+        Backend backend = CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken);
         return new XlstmModel(checkpoint, tokenizer, defaults, backend);
     }
 
@@ -108,6 +123,11 @@ public sealed class XlstmModel : IDisposable
     public static WeightFormat DefaultFormat(Checkpoint checkpoint)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
+        if (checkpoint.PackedFormat is { } packed)
+        {
+            return packed;
+        }
+
         bool hasFloat16 = checkpoint.Embeddings.ElementType == ElementType.Float16 || checkpoint.Blocks.Any(block => block.Q.ElementType == ElementType.Float16);
         return hasFloat16 ? WeightFormat.Float32 : WeightFormat.BFloat16;
     }

@@ -17,7 +17,7 @@ namespace Xlstm;
 public sealed partial class Session : IDisposable
 {
     // A chunk is what cannot be interrupted: long enough to read the weights seldom, short enough to show progress.
-    private const double SecondsPerChunk = 8;
+    private const double SecondsPerChunk = 3;
     private const int SmallestChunk = 96;
     private const int LogitsChunk = 48;
 

@@ -1,3 +1,5 @@
+using Xlstm.Memory;
+
 namespace Xlstm.Backends.Cpu;
 
 /// <summary>A state in the machine's memory, in the layout of <see cref="RecurrentState"/>.</summary>

@@ -1,1 +1,1 @@
-return 0;
+return args is ["sessions", .. var rest] ? Xlstm.Benchmarks.SessionBenchmark.Run(rest) : 0;

@@ -1,6 +1,6 @@
 using BenchmarkDotNet.Attributes;
-using Xlstm.Backends.Cpu;
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Memory;
 
 namespace Xlstm.Benchmarks.Kernels;
 

@@ -71,7 +71,8 @@ internal sealed class RateColumn(string name, string legend, Func<Work, double> 
         }
 
         double total = amount(benchmark.WorkOf(benchmarkCase.Descriptor.WorkloadMethod.Name));
-        return total > 0 ? (total / statistics.Median).ToString("F1", System.Globalization.CultureInfo.InvariantCulture) : "";
+        double rate = total / statistics.Median;
+        return total > 0 ? rate.ToString(rate < 1 ? "F3" : "F1", System.Globalization.CultureInfo.InvariantCulture) : "";
     }
 
     public string GetValue(BenchmarkDotNet.Reports.Summary summary, BenchmarkCase benchmarkCase, BenchmarkDotNet.Reports.SummaryStyle style) => GetValue(summary, benchmarkCase);

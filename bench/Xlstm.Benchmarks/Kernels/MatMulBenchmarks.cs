@@ -1,6 +1,8 @@
 using BenchmarkDotNet.Attributes;
 using Xlstm.Backends.Cpu;
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Checkpoints.Packed;
+using Xlstm.Memory;
 
 namespace Xlstm.Benchmarks.Kernels;
 

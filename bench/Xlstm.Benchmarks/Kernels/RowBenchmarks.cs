@@ -1,6 +1,7 @@
 using BenchmarkDotNet.Attributes;
 using Xlstm.Backends.Cpu;
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Memory;
 
 namespace Xlstm.Benchmarks.Kernels;
 

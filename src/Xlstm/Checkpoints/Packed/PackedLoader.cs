@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.ExceptionServices;
 using System.Runtime.Intrinsics;
 using Xlstm.Memory;
@@ -185,8 +186,8 @@ internal sealed unsafe class PackedLoader
 
         string file = Path.Combine(_checkpoint.Folder, _checkpoint.Shards[source.ShardIndex].Name);
         string found = float.IsFinite(values[col])
-            ? $"{values[col]:R}, which bfloat16 cannot hold (float32 can)"
-            : $"{values[col]}; weights must be finite numbers";
+            ? string.Create(CultureInfo.InvariantCulture, $"{values[col]}, which bfloat16 cannot hold (float32 can)")
+            : string.Create(CultureInfo.InvariantCulture, $"{values[col]}; weights must be finite numbers");
         throw new CheckpointException($"{file}: tensor {source.Name} has at row {row}, column {col} the value {found}");
     }
 

@@ -22,6 +22,7 @@ internal static class Program
             Examples =
             [
                 ("xlstm generate \"Once upon a time\"", "continue a text"),
+                ("xlstm chat", "talk with a model"),
                 ("xlstm inspect --model DIR", "what a checkpoint is and needs"),
                 ("xlstm COMMAND --help", "options and examples of a command"),
             ],
@@ -30,6 +31,7 @@ internal static class Program
         root.Add(new VersionOption());
         root.Add(verbose);
         root.Add(GenerateCommand.Create());
+        root.Add(ChatCommand.Create());
         root.Add(TokenizeCommand.Create());
         root.Add(InspectCommand.Create());
         root.Add(LogitsCommand.Create());

@@ -17,7 +17,6 @@ public sealed class SpeedBenchmark : IDisposable
     private readonly XlstmModel _model;
     private readonly Random _random = new(1);
     private readonly List<RecurrentState> _states = [];
-    private readonly float[] _snapshot;
     private readonly int[] _ids;
     private readonly float[] _logits;
 
@@ -32,7 +31,6 @@ public sealed class SpeedBenchmark : IDisposable
         ArgumentNullException.ThrowIfNull(model);
         _model = model;
         _lead = model.Backend.CreateState();
-        _snapshot = new float[RecurrentState.FloatCount(model.Config)];
         _ids = new int[model.Backend.MaxBatchTokens];
         _logits = new float[model.Config.VocabSize];
     }
@@ -118,7 +116,6 @@ public sealed class SpeedBenchmark : IDisposable
     /// <summary>Gives every sequence of a test the state at its depth.</summary>
     private void Spread(int batch)
     {
-        _lead.CopyTo(_snapshot);
         while (_states.Count < batch)
         {
             _states.Add(_model.Backend.CreateState());
@@ -126,7 +123,7 @@ public sealed class SpeedBenchmark : IDisposable
 
         foreach (RecurrentState state in _states.Take(batch))
         {
-            state.CopyFrom(_snapshot);
+            state.CopyFrom(_lead);
         }
     }
 

@@ -4,6 +4,7 @@ using Xlstm.Backends.Cpu;
 using Xlstm.Checkpoints;
 using Xlstm.Checkpoints.Packed;
 using Xlstm.Generation;
+using Xlstm.Sessions;
 
 namespace Xlstm;
 
@@ -20,6 +21,8 @@ public sealed class XlstmModel : IDisposable
         Tokenizer = tokenizer;
         DefaultGeneration = defaultGeneration;
         Backend = backend;
+        States = new StatePool(backend);
+        Fingerprint = ModelFingerprint.Of(checkpoint);
         BeginOfText = tokenizer?.BeginOfText ?? TokenId(checkpoint, "bos_token_id") ?? 0;
         EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
         Warnings = WarningsOf(checkpoint, tokenizer);
@@ -61,7 +64,15 @@ public sealed class XlstmModel : IDisposable
     /// <summary>Things a user should know about the checkpoint, one line each.</summary>
     public IReadOnlyList<string> Warnings { get; }
 
+    /// <summary>
+    /// Which model this is, 64 hexadecimal digits: the same on every device, for every weight format and for every way the
+    /// checkpoint is cut into files; another one for other sizes, constants or weights. docs/session-file.md says what goes into it.
+    /// </summary>
+    public string Fingerprint { get; }
+
     internal Backend Backend { get; }
+
+    internal StatePool States { get; }
 
     /// <summary>Loads a checkpoint folder: config.json, safetensors in any layout, tokenizer.json if there is one.</summary>
     /// <param name="folder">The checkpoint's folder.</param>
@@ -131,11 +142,20 @@ public sealed class XlstmModel : IDisposable
     }
 
     /// <summary>A new, empty timeline on this model.</summary>
-    /// <exception cref="XlstmException">The machine has not the memory for another state.</exception>
-    public Session CreateSession() => new(this);
+    /// <param name="snapshots">Which states of its past it keeps; null keeps none.</param>
+    /// <exception cref="XlstmException">The policy is out of its range, or the machine has not the memory for another state.</exception>
+    public Session CreateSession(SnapshotPolicy? snapshots = null)
+    {
+        snapshots?.Validate();
+        return new Session(this, snapshots);
+    }
 
     /// <summary>Frees the weights. Sessions of this model must not be used any more.</summary>
-    public void Dispose() => Backend.Dispose();
+    public void Dispose()
+    {
+        States.Dispose();
+        Backend.Dispose();
+    }
 
     private static void CheckMemory(Checkpoint checkpoint, WeightFormat format, int threads)
     {

@@ -1,5 +1,5 @@
+using System.Globalization;
 using System.Runtime.ExceptionServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Xlstm.Memory;
 
@@ -131,7 +131,7 @@ internal sealed unsafe class PackedLoader
         if (placement.Vector is not null)
         {
             var vector = new Span<float>(placement.Vector, cols);
-            Widen(raw, source.ElementType, vector);
+            ElementConversion.ToFloat32(raw, source.ElementType, vector);
             Check(vector, float.MaxValue, source, first);
             return;
         }
@@ -141,7 +141,7 @@ internal sealed unsafe class PackedLoader
         float limit = matrix.Format == WeightFormat.Float32 ? float.MaxValue : BFloat16Overflow; // quantized weights have bfloat16 scales
         for (int i = 0; i < count; i++)
         {
-            Widen(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
+            ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
             Check(row, limit, source, first + i);
             matrix.SetRow(placement.FirstRow + first + i, row, placement.Importance);
         }
@@ -154,34 +154,6 @@ internal sealed unsafe class PackedLoader
             {
                 matrix.SetRow(end, row);
             }
-        }
-    }
-
-    private static void Widen(ReadOnlySpan<byte> raw, ElementType type, Span<float> values)
-    {
-        switch (type)
-        {
-            case ElementType.Float32:
-                MemoryMarshal.Cast<byte, float>(raw).CopyTo(values);
-                break;
-            case ElementType.BFloat16:
-                ReadOnlySpan<ushort> bits = MemoryMarshal.Cast<byte, ushort>(raw);
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] = BFloat16.Widen(bits[i]);
-                }
-
-                break;
-            case ElementType.Float16:
-                ReadOnlySpan<Half> halves = MemoryMarshal.Cast<byte, Half>(raw);
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] = (float)halves[i];
-                }
-
-                break;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(type), type, null);
         }
     }
 
@@ -214,8 +186,8 @@ internal sealed unsafe class PackedLoader
 
         string file = Path.Combine(_checkpoint.Folder, _checkpoint.Shards[source.ShardIndex].Name);
         string found = float.IsFinite(values[col])
-            ? $"{values[col]:R}, which bfloat16 cannot hold (float32 can)"
-            : $"{values[col]}; weights must be finite numbers";
+            ? string.Create(CultureInfo.InvariantCulture, $"{values[col]}, which bfloat16 cannot hold (float32 can)")
+            : string.Create(CultureInfo.InvariantCulture, $"{values[col]}; weights must be finite numbers");
         throw new CheckpointException($"{file}: tensor {source.Name} has at row {row}, column {col} the value {found}");
     }
 

@@ -138,7 +138,7 @@ internal sealed unsafe class PackedLoader
 
         PackedMatrix matrix = placement.Matrix;
         Span<float> row = buffers.Row(cols);
-        float limit = matrix.Format == WeightFormat.Float32 ? float.MaxValue : BFloat16Overflow; // quantized weights have bfloat16 scales
+        float limit = matrix.Format == WeightFormat.BFloat16 ? BFloat16Overflow : float.MaxValue;
         for (int i = 0; i < count; i++)
         {
             ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);

@@ -22,7 +22,7 @@ Line($"Written by `eng/measure-quality.sh` on {DateTime.UtcNow:yyyy-MM-dd}: the 
 Line($"{first.GetProperty("tokens").GetInt64():N0} tokens and {first.GetProperty("bytes").GetInt64():N0} bytes in all, against {reference} weights, which hold this checkpoint exactly. What the columns mean: [perplexity.md](../perplexity.md).");
 Line($"");
 Line($"```");
-Line($"xlstm perplexity --file BOOK1 --file BOOK2 --file BOOK3 --weights FORMAT --against-weights {reference}");
+Line($"xlstm perplexity --file BOOK1 --file BOOK2 --file BOOK3 --weights FORMAT --against-weights {reference} [--max-tokens N]");
 Line($"```");
 Line($"");
 Line($"| weights | perplexity | bits/byte | over {reference} | ± | KL mean | KL 99 % | KL max | same top token |");

@@ -18,11 +18,11 @@ string reference = first.GetProperty("against").GetProperty("weights").GetString
 
 Line($"# What the weight formats cost");
 Line($"");
-Line($"Written by `eng/measure-quality.sh` on {DateTime.UtcNow:yyyy-MM-dd}: the demo model on held-out books ({string.Join(", ", first.GetProperty("files").EnumerateArray().Select(file => Path.GetFileNameWithoutExtension(file.GetProperty("file").GetString())))}), each one stream from its first");
-Line($"token to its last, {first.GetProperty("tokens").GetInt64():N0} tokens and {first.GetProperty("bytes").GetInt64():N0} bytes in all, against {reference} weights, which hold this checkpoint exactly. What the columns mean: [perplexity.md](../perplexity.md).");
+Line($"Written by `eng/measure-quality.sh` on {DateTime.UtcNow:yyyy-MM-dd}: the demo model on held-out books, each one stream from its first token on ({string.Join(", ", first.GetProperty("files").EnumerateArray().Select(FileText))}):");
+Line($"{first.GetProperty("tokens").GetInt64():N0} tokens and {first.GetProperty("bytes").GetInt64():N0} bytes in all, against {reference} weights, which hold this checkpoint exactly. What the columns mean: [perplexity.md](../perplexity.md).");
 Line($"");
 Line($"```");
-Line($"xlstm perplexity --file BOOK1 --file BOOK2 --file BOOK3 --weights FORMAT --against-weights {reference}");
+Line($"xlstm perplexity --file BOOK1 --file BOOK2 --file BOOK3 --weights FORMAT --against-weights {reference} [--max-tokens N]");
 Line($"```");
 Line($"");
 Line($"| weights | perplexity | bits/byte | over {reference} | ± | KL mean | KL 99 % | KL max | same top token |");
@@ -53,5 +53,8 @@ foreach (var (position, index) in first.GetProperty("positions").EnumerateArray(
 return 0;
 
 static void Line(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+
+static string FileText(JsonElement file) =>
+    string.Create(CultureInfo.InvariantCulture, $"{Path.GetFileNameWithoutExtension(file.GetProperty("file").GetString())} {file.GetProperty("tokens").GetInt64():N0}");
 
 static double Number(JsonElement element, string name) => element.GetProperty(name).GetDouble();

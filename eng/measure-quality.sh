@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures what the weight formats cost the demo model and writes docs/benchmarks/quality.md.
 #
-#   eng/measure-quality.sh TEXT...
+#   eng/measure-quality.sh TEXT...                        whole texts
+#   MAX_TOKENS=20000 eng/measure-quality.sh TEXT...       the first tokens of each
 #
 # The texts are held-out books as plain UTF-8: nothing that the model was trained on. The text that int4 is calibrated with is
 # written by the model itself, so it has nothing of theirs. About twenty minutes on two cores for 444,000 tokens.
@@ -16,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 dotnet build --configuration Release src/Xlstm.Cli --verbosity quiet --nologo
 xlstm() { dotnet src/Xlstm.Cli/bin/Release/net10.0/Xlstm.Cli.dll "$@"; }
 
-files=()
+files=(${MAX_TOKENS:+--max-tokens "$MAX_TOKENS"})
 for text in "$@"; do
   files+=(--file "$text")
 done

@@ -130,8 +130,13 @@ internal sealed class JinjaParser
                     [variable] = list[i],
                     ["loop"] = new Dictionary<string, object?>
                     {
-                        ["index"] = i + 1L, ["index0"] = (long)i, ["first"] = i == 0, ["last"] = i == list.Count - 1, ["length"] = (long)list.Count,
-                        ["previtem"] = i > 0 ? list[i - 1] : JinjaScope.Undefined, ["nextitem"] = i + 1 < list.Count ? list[i + 1] : JinjaScope.Undefined,
+                        ["index"] = i + 1L,
+                        ["index0"] = (long)i,
+                        ["first"] = i == 0,
+                        ["last"] = i == list.Count - 1,
+                        ["length"] = (long)list.Count,
+                        ["previtem"] = i > 0 ? list[i - 1] : JinjaScope.Undefined,
+                        ["nextitem"] = i + 1 < list.Count ? list[i + 1] : JinjaScope.Undefined,
                     },
                 };
                 body(inner);

@@ -11,10 +11,10 @@ switch (args)
     default:
         Console.Error.WriteLine("""
             usage: Xlstm.Benchmarks kernels [BenchmarkDotNet arguments]
-                   Xlstm.Benchmarks sessions [--long]
+                   Xlstm.Benchmarks sessions [--long [TOKENS]]
 
               kernels    matrix products, cell, norms and tokenizer, one by one: --filter '*MatMul*', --disasm, --list flat
-              sessions   snapshot, fork, restore, undo, save, load and the prefix cache; --long: memory over 100,000 tokens
+              sessions   snapshot, fork, restore, undo, save, load and the prefix cache; --long: memory over 100,000 tokens or TOKENS
             """);
         return 2;
 }

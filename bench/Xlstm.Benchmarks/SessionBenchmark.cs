@@ -17,7 +17,13 @@ internal static class SessionBenchmark
     /// <summary>QK and VD of the 7B from a D of 64.</summary>
     private static readonly XlstmConfig SevenBillionState = new()
     {
-        EmbeddingDim = 64, NumBlocks = 32, NumHeads = 8, VocabSize = 50304, QkDimFactor = 32, VDimFactor = 64, FfnProjFactor = 1,
+        EmbeddingDim = 64,
+        NumBlocks = 32,
+        NumHeads = 8,
+        VocabSize = 50304,
+        QkDimFactor = 32,
+        VDimFactor = 64,
+        FfnProjFactor = 1,
     };
 
     public static int Run(string[] arguments)
@@ -26,10 +32,10 @@ internal static class SessionBenchmark
         Directory.CreateDirectory(folder);
         try
         {
-            using XlstmModel demo = XlstmModel.Load(arguments.Length > 0 && arguments[0] != "--long" ? arguments[0] : Path.Combine("models", "demo"));
-            if (arguments.Contains("--long"))
+            using XlstmModel demo = XlstmModel.Load(Path.Combine("models", "demo"));
+            if (arguments is ["--long", .. var rest])
             {
-                Memory(demo);
+                Memory(demo, rest is [var tokens] ? int.Parse(tokens, CultureInfo.InvariantCulture) : LongTokens);
                 return 0;
             }
 
@@ -156,13 +162,13 @@ internal static class SessionBenchmark
         }
     }
 
-    private static void Memory(XlstmModel model)
+    private static void Memory(XlstmModel model, int tokens)
     {
         using Session session = model.CreateSession();
         var options = new GenerationOptions { MaxNewTokens = 10, IgnoreEndOfText = true, Sampling = new SamplingOptions { Seed = 1 } };
         int made = session.GenerateAsync(options).ToBlockingEnumerable().Count();
         Report();
-        made += session.GenerateAsync(options with { MaxNewTokens = LongTokens - made }).ToBlockingEnumerable().Count();
+        made += session.GenerateAsync(options with { MaxNewTokens = tokens - made }).ToBlockingEnumerable().Count();
         Report();
 
         void Report()

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Xlstm.Checkpoints.Packed;
@@ -11,6 +12,9 @@ internal static unsafe class GroupQuantizer
     // Steps of 4 bits are coarse, so it pays to look for the range whose rounding errors happen to be smallest: from cutting
     // the extremes off by half a step to leaving half a step of room.
     private const int SearchSteps = 16;
+
+    /// <summary>Groups that <see cref="FitInt4"/> takes.</summary>
+    public const int Lanes = 16;
 
     /// <summary>Rounds to signed bytes: weight = scale q.</summary>
     /// <param name="values">At most 32.</param>
@@ -39,87 +43,81 @@ internal static unsafe class GroupQuantizer
         return bits;
     }
 
-    /// <summary>Looks for the scale and minimum of least squared error: weight = scale q - minimum, q in 0 .. 15, minimum at least 0.</summary>
-    /// <param name="values">At most 32.</param>
-    /// <param name="importance">Weight of each value's squared error; empty: all the same. (Weighing by the value's own magnitude was tried and was no better.)</param>
-    public static (float Scale, float Minimum) FitInt4(ReadOnlySpan<float> values, ReadOnlySpan<float> importance)
+    /// <summary>
+    /// Looks, for 16 groups at once, for the scale and minimum of least squared error: weight = scale q - minimum, q in 0 .. 15,
+    /// minimum at least 0. A lane is a group.
+    /// </summary>
+    /// <param name="x">The groups' weights, [32][16]; zero past a group's end.</param>
+    /// <param name="w">Weight of each one's squared error, [32][16]; zero past a group's end. (Weighing by the weight's own magnitude was tried and was no better.)</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static (Vector512<float> Scale, Vector512<float> Minimum) FitInt4(float* x, float* w)
     {
-        float low = 0, high = 0;
-        foreach (float value in values)
+        Vector512<float> zero = Vector512<float>.Zero, levels = Vector512.Create((float)Int4Levels);
+        Vector512<float> low = zero, high = zero, sumW = zero, sumX = zero, sumXX = zero;
+        for (int k = 0; k < PackedMatrix.GroupSize; k++)
         {
-            low = Math.Min(low, value);
-            high = Math.Max(high, value);
+            Vector512<float> xk = Vector512.Load(x + (k * Lanes)), wk = Vector512.Load(w + (k * Lanes));
+            low = Vector512.Min(low, xk);
+            high = Vector512.Max(high, xk);
+            sumW += wk;
+            sumX += wk * xk;
+            sumXX += wk * xk * xk;
         }
 
-        if (high <= low)
-        {
-            return (0, 0);
-        }
-
-        // Two vectors hold a group; lanes past its end weigh nothing.
-        float* x = stackalloc float[PackedMatrix.GroupSize];
-        float* w = stackalloc float[PackedMatrix.GroupSize];
-        for (int i = 0; i < PackedMatrix.GroupSize; i++)
-        {
-            bool inside = i < values.Length;
-            x[i] = inside ? values[i] : 0;
-            w[i] = !inside ? 0 : importance.IsEmpty ? 1 : importance[i];
-        }
-
-        Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + Vector512<float>.Count);
-        Vector512<float> w0 = Vector512.Load(w), w1 = Vector512.Load(w + Vector512<float>.Count);
-        float sumW = Vector512.Sum(w0 + w1), sumX = Vector512.Sum((w0 * x0) + (w1 * x1)), sumXX = Vector512.Sum((w0 * x0 * x0) + (w1 * x1 * x1));
-        Vector512<float> levels = Vector512.Create((float)Int4Levels), zero = Vector512<float>.Zero, lowest = Vector512.Create(low);
-        (float Scale, float Minimum) best = ((high - low) / Int4Levels, -low);
-        float bestError = float.PositiveInfinity;
+        Vector512<float> range = high - low;
+        Vector512<float> inverseRange = Vector512.ConditionalSelect(Vector512.GreaterThan(range, zero), Vector512<float>.One / range, zero);
+        Vector512<float> bestScale = range / levels, bestMinimum = -low, bestError = Vector512.Create(float.PositiveInfinity);
         for (int step = 0; step <= SearchSteps; step++)
         {
-            float range = Int4Levels + (((2f * step / SearchSteps) - 1) * 0.9f);
-            Vector512<float> inverse = Vector512.Create(range / (high - low));
-            Vector512<float> q0 = Vector512.Min(Vector512.Max(Vector512.Round((x0 - lowest) * inverse), zero), levels);
-            Vector512<float> q1 = Vector512.Min(Vector512.Max(Vector512.Round((x1 - lowest) * inverse), zero), levels);
-            Vector512<float> wq0 = w0 * q0, wq1 = w1 * q1;
-            float sumQ = Vector512.Sum(wq0 + wq1), sumQQ = Vector512.Sum((wq0 * q0) + (wq1 * q1)), sumQX = Vector512.Sum((wq0 * x0) + (wq1 * x1));
-
-            // Given the q, the best scale and minimum solve a 2 x 2 system.
-            float determinant = (sumW * sumQQ) - (sumQ * sumQ);
-            if (determinant <= 1e-4f * sumW * sumQQ)
+            Vector512<float> inverse = Vector512.Create(Int4Levels + (((2f * step / SearchSteps) - 1) * 0.9f)) * inverseRange;
+            Vector512<float> sumQ = zero, sumQQ = zero, sumQX = zero;
+            for (int k = 0; k < PackedMatrix.GroupSize; k++)
             {
-                continue; // all q alike, up to rounding: nothing to fit
+                Vector512<float> xk = Vector512.Load(x + (k * Lanes));
+                Vector512<float> q = Vector512.MinNative(Vector512.Round((xk - low) * inverse), levels); // x is at least low
+                Vector512<float> wq = Vector512.Load(w + (k * Lanes)) * q;
+                sumQ += wq;
+                sumQQ = Vector512.MultiplyAddEstimate(wq, q, sumQQ);
+                sumQX = Vector512.MultiplyAddEstimate(wq, xk, sumQX);
             }
 
-            float scale = ((sumW * sumQX) - (sumX * sumQ)) / determinant;
-            float minimum = ((sumQ * sumQX) - (sumQQ * sumX)) / determinant;
-            if (minimum < 0)
-            {
-                minimum = 0;
-                scale = sumQX / sumQQ;
-            }
+            // Given the q, the best scale and minimum solve a 2 x 2 system; with a minimum below 0 the best is at 0.
+            Vector512<float> determinant = (sumW * sumQQ) - (sumQ * sumQ);
+            Vector512<float> scale = ((sumW * sumQX) - (sumX * sumQ)) / determinant, minimum = ((sumQ * sumQX) - (sumQQ * sumX)) / determinant;
+            Vector512<float> below = Vector512.LessThan(minimum, zero);
+            minimum = Vector512.ConditionalSelect(below, zero, minimum);
+            scale = Vector512.ConditionalSelect(below, sumQX / sumQQ, scale);
 
             // sum w (scale q - minimum - x)^2, expanded.
-            float error = (scale * scale * sumQQ) + (minimum * minimum * sumW) + sumXX - (2 * scale * minimum * sumQ) - (2 * scale * sumQX) + (2 * minimum * sumX);
-            if (scale > 0 && error < bestError)
-            {
-                bestError = error;
-                best = (scale, minimum);
-            }
+            Vector512<float> two = Vector512.Create(2f);
+            Vector512<float> error = (scale * scale * sumQQ) + (minimum * minimum * sumW) + sumXX - (two * scale * minimum * sumQ) - (two * scale * sumQX) + (two * minimum * sumX);
+            Vector512<float> better = Vector512.LessThan(error, bestError) & Vector512.GreaterThan(scale, zero)
+                & Vector512.GreaterThan(determinant, Vector512.Create(1e-4f) * sumW * sumQQ); // else all q are alike, up to rounding: nothing to fit
+            bestScale = Vector512.ConditionalSelect(better, scale, bestScale);
+            bestMinimum = Vector512.ConditionalSelect(better, minimum, bestMinimum);
+            bestError = Vector512.ConditionalSelect(better, error, bestError);
         }
 
-        return best;
+        return (bestScale, bestMinimum);
     }
 
     /// <summary>Rounds to nibbles.</summary>
-    /// <param name="values">At most 32.</param>
+    /// <param name="x">float32 [32]; zero past the group's end, where activations are zero too.</param>
     /// <param name="scale">The scale as it can be stored.</param>
     /// <param name="minimum">The minimum as it can be stored.</param>
-    /// <param name="q">32 bytes of 0 .. 15; those past the values stand for zero as well as they can, but meet activations that are zero.</param>
-    public static void Int4(ReadOnlySpan<float> values, float scale, float minimum, byte* q)
+    /// <param name="q">32 bytes of 0 .. 15.</param>
+    public static void Int4(float* x, float scale, float minimum, byte* q)
     {
         float inverse = scale > 0 ? 1f / scale : 0;
-        for (int i = 0; i < PackedMatrix.GroupSize; i++)
+        Vector512<float> factor = Vector512.Create(float.IsFinite(inverse) ? inverse : 0), offset = Vector512.Create(minimum);
+        for (int i = 0; i < PackedMatrix.GroupSize; i += Lanes)
         {
-            float value = i < values.Length ? values[i] : 0;
-            q[i] = float.IsFinite(inverse) ? (byte)Math.Clamp(MathF.Round((value + minimum) * inverse), 0, Int4Levels) : (byte)0;
+            Vector512<float> rounded = Vector512.Round((Vector512.Load(x + i) + offset) * factor);
+            Vector512<int> clamped = Vector512.ConvertToInt32(Vector512.MinNative(Vector512.MaxNative(rounded, Vector512<float>.Zero), Vector512.Create((float)Int4Levels)));
+            for (int lane = 0; lane < Lanes; lane++)
+            {
+                q[i + lane] = (byte)clamped[lane];
+            }
         }
     }
 }

@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Runtime.Intrinsics;
+
 namespace Xlstm.Checkpoints.Packed;
 
 /// <summary>
@@ -156,34 +159,63 @@ internal readonly unsafe struct PackedMatrix(byte* data, int rows, int cols, Wei
 
     private static void SetInt4(byte* panel, int lane, ReadOnlySpan<float> values, ReadOnlySpan<float> importance)
     {
+        const int Lanes = GroupQuantizer.Lanes;
         int groups = GroupCount(values.Length);
-        (float Scale, float Minimum)[] wanted = new (float, float)[groups];
-        float largestScale = 0, largestMinimum = 0;
-        for (int group = 0; group < groups; group++)
+        int padded = (groups + Lanes - 1) / Lanes * Lanes;
+        float[] buffer = ArrayPool<float>.Shared.Rent(padded * (GroupSize + 2));
+        Span<float> row = buffer.AsSpan(0, padded * GroupSize), scales = buffer.AsSpan(padded * GroupSize, padded), minima = buffer.AsSpan(padded * (GroupSize + 1), padded);
+        values.CopyTo(row);
+        row[values.Length..].Clear();
+        float* x = stackalloc float[GroupSize * Lanes];
+        float* w = stackalloc float[GroupSize * Lanes];
+        for (int first = 0; first < padded; first += Lanes)
         {
-            wanted[group] = GroupQuantizer.FitInt4(Group(values, group), Group(importance, group));
-            largestScale = Math.Max(largestScale, wanted[group].Scale);
-            largestMinimum = Math.Max(largestMinimum, wanted[group].Minimum);
+            for (int i = 0; i < GroupSize * Lanes; i++)
+            {
+                int col = ((first + (i % Lanes)) * GroupSize) + (i / Lanes);
+                x[i] = row[col];
+                w[i] = col >= values.Length ? 0 : importance.IsEmpty ? 1 : importance[col];
+            }
+
+            (Vector512<float> scale, Vector512<float> minimum) = GroupQuantizer.FitInt4(x, w);
+            scale.CopyTo(scales[first..]);
+            minimum.CopyTo(minima[first..]);
         }
 
-        float d = largestScale / byte.MaxValue, dm = largestMinimum / byte.MaxValue;
+        float d = Largest(scales) / byte.MaxValue, dm = Largest(minima) / byte.MaxValue;
         ((float*)panel)[lane] = d;
         ((float*)panel)[PanelRows + lane] = dm;
         byte* q = stackalloc byte[GroupSize];
-        for (int group = 0; group < groups; group++)
+        fixed (float* rowPointer = row)
         {
-            byte* scales = Int4Scales(panel, group);
-            byte scale = d > 0 ? (byte)Math.Max(1, MathF.Round(wanted[group].Scale / d)) : (byte)0;
-            byte minimum = dm > 0 ? (byte)MathF.Round(wanted[group].Minimum / dm) : (byte)0;
-            scales[lane] = scale;
-            scales[PanelRows + lane] = minimum;
-            GroupQuantizer.Int4(Group(values, group), d * scale, dm * minimum, q);
-            for (int step = 0; step < GroupSize / 8; step++)
+            for (int group = 0; group < groups; group++)
             {
-                // Four low nibbles and four high ones at once.
-                *(uint*)Int4Weights(panel, lane, group, step) = *(uint*)(q + (8 * step)) | (*(uint*)(q + (8 * step) + 4) << 4);
+                byte* line = Int4Scales(panel, group);
+                byte scale = scales[group] > 0 ? (byte)Math.Max(1, MathF.Round(scales[group] / d)) : (byte)0;
+                byte minimum = minima[group] > 0 ? (byte)MathF.Round(minima[group] / dm) : (byte)0;
+                line[lane] = scale;
+                line[PanelRows + lane] = minimum;
+                GroupQuantizer.Int4(rowPointer + (group * GroupSize), d * scale, dm * minimum, q);
+                for (int step = 0; step < GroupSize / 8; step++)
+                {
+                    // Four low nibbles and four high ones at once.
+                    *(uint*)Int4Weights(panel, lane, group, step) = *(uint*)(q + (8 * step)) | (*(uint*)(q + (8 * step) + 4) << 4);
+                }
             }
         }
+
+        ArrayPool<float>.Shared.Return(buffer);
+    }
+
+    private static float Largest(ReadOnlySpan<float> values)
+    {
+        float largest = 0;
+        foreach (float value in values)
+        {
+            largest = Math.Max(largest, value);
+        }
+
+        return largest;
     }
 
     private static float GetInt8(byte* panel, int lane, int col)

@@ -1,0 +1,87 @@
+using Xlstm.Backends.Cuda.Interop;
+
+namespace Xlstm.Backends.Cuda;
+
+/// <summary>The kernels for a device and a weight format, compiled by its driver.</summary>
+internal sealed class KernelSet : IDisposable
+{
+    private readonly List<CudaModule> _modules = [];
+    private readonly CudaContext _context;
+
+    /// <param name="context">Where; current on the calling thread.</param>
+    /// <param name="format">How the matrices are held.</param>
+    public KernelSet(CudaContext context, WeightFormat format)
+    {
+        _context = context;
+        string suffix = format == WeightFormat.Float32 ? "_f32" : "_bf16";
+        try
+        {
+            CudaModule step = Module("step"), rows = Module("rows"), matmul = Module("matmul" + suffix), cell = Module("cell_rows");
+            Embed = rows.Kernel("embed" + suffix);
+            NormRows = rows.Kernel("norm_rows" + suffix);
+            HeadRows = rows.Kernel("head_rows" + suffix);
+            StepQkvo = step.Kernel("step_qkvo" + suffix);
+            StepOut = step.Kernel("step_out" + suffix);
+            StepUp = step.Kernel("step_up" + suffix);
+            StepDown = step.Kernel("step_down" + suffix);
+            StepLogits = step.Kernel("step_logits" + suffix);
+            StepLogitsPlain = step.Kernel("step_logits_plain" + suffix);
+            CellStep = step.Kernel("cell_step");
+            MatMulStore = matmul.Kernel("matmul_store" + suffix);
+            MatMulAdd = matmul.Kernel("matmul_add" + suffix);
+            MatMulSwiGlu = matmul.Kernel("matmul_swiglu" + suffix);
+            MatMulCap = matmul.Kernel("matmul_cap" + suffix);
+            CellRows = cell.Kernel(format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32");
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public CudaKernel Embed { get; }
+
+    public CudaKernel NormRows { get; }
+
+    public CudaKernel HeadRows { get; }
+
+    public CudaKernel StepQkvo { get; }
+
+    public CudaKernel StepOut { get; }
+
+    public CudaKernel StepUp { get; }
+
+    public CudaKernel StepDown { get; }
+
+    public CudaKernel StepLogits { get; }
+
+    public CudaKernel StepLogitsPlain { get; }
+
+    public CudaKernel CellStep { get; }
+
+    public CudaKernel CellRows { get; }
+
+    public CudaKernel MatMulStore { get; }
+
+    public CudaKernel MatMulAdd { get; }
+
+    public CudaKernel MatMulSwiGlu { get; }
+
+    public CudaKernel MatMulCap { get; }
+
+    /// <summary>What the driver's compiler says of registers and spills.</summary>
+    public string Log => string.Join('\n', _modules.Select(module => module.Log));
+
+    /// <inheritdoc/>
+    public void Dispose() => _modules.ForEach(module => module.Dispose());
+
+    /// <summary>Loads the newest build of a file of kernels that the device runs.</summary>
+    private CudaModule Module(string name)
+    {
+        bool startsEarly = _context.Device.Capability >= 90;
+        var module = new CudaModule(_context, name + (startsEarly ? ".sm_90" : ".sm_80"), startsEarly);
+        _modules.Add(module);
+        return module;
+    }
+}

@@ -1,0 +1,319 @@
+using Xlstm.Backends.Cuda.Interop;
+
+namespace Xlstm.Backends.Cuda;
+
+/// <summary>Any batch: the rows of all items lie one after the other and meet each matrix together; only the cell and the logits look at items.</summary>
+internal sealed unsafe class RowsPass : IDisposable
+{
+    /// <summary>Most tokens of a batch.</summary>
+    public const int MaxTokens = 2048;
+
+    private const int LogitRows = 64;
+    private const int Threads = 256;
+    private const int CellColumns = 32;
+    private const int ScratchFloats = 32;
+
+    // cell_rows.cu: tokens of a chunk, rows of C of a tile.
+    private const int Chunk = 64;
+    private const int CellTile = 32;
+
+    private readonly XlstmConfig _config;
+    private readonly CudaContext _context;
+    private readonly CudaStream _stream;
+    private readonly CudaWeights _weights;
+    private readonly KernelSet _kernels;
+    private readonly PinnedBuffer _control;
+    private readonly DeviceArena _controlCopy;
+    private readonly PinnedBuffer _hostLogits;
+    private readonly DeviceArena _logits;
+    private readonly List<(int Row, Memory<float> Logits)> _outputs = [];
+    private DeviceArena? _arena;
+    private int _capacity;
+    private int _rows;
+    private int _items;
+    private bool _singles;
+
+    public RowsPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
+    {
+        (_config, _context, _stream, _weights, _kernels) = (config, context, stream, weights, kernels);
+        _control = new PinnedBuffer(context, ControlBytes);
+        _controlCopy = new DeviceArena(context, stream, "the list of a batch", ControlBytes);
+        _hostLogits = new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize));
+        _logits = new DeviceArena(
+            context, stream, "logits", Floats(LogitRows * (long)config.VocabSize), LogitRows * (long)CudaMatrix.Pad(config.EmbeddingDim) * weights.ElementSize);
+        SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
+        SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
+        if (weights.Format != WeightFormat.Float32)
+        {
+            foreach (CudaKernel kernel in new[] { kernels.MatMulStore, kernels.MatMulAdd, kernels.MatMulSwiGlu, kernels.MatMulCap })
+            {
+                SharedMemory.Allow(context, kernel, MatMulSharedBytes, "the model");
+            }
+        }
+    }
+
+    /// <summary>Bytes of device memory at the largest batch.</summary>
+    public long MaxByteLength => _controlCopy.ByteLength + _logits.ByteLength + Sizes(MaxTokens).Sum(bytes => bytes + 256);
+
+    private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (2 * sizeof(int)));
+
+    private CellItem* HostItems => (CellItem*)_control.Pointer;
+
+    private int* HostIds => (int*)(HostItems + MaxTokens);
+
+    private int* HostRows => HostIds + MaxTokens;
+
+    private ulong Items => _controlCopy[0];
+
+    private ulong Ids => Items + (ulong)(MaxTokens * sizeof(CellItem));
+
+    private ulong OutputRows => Ids + (ulong)(MaxTokens * sizeof(int));
+
+    private ulong X => _arena![0];
+
+    /// <summary>Input of a product: a norm's rows or the gated heads.</summary>
+    private ulong Input => _arena![1];
+
+    private ulong Qkvo => _arena![2];
+
+    private ulong Gates => _arena![3];
+
+    private ulong H => _arena![4];
+
+    /// <summary>silu(gate) up; its padding stays zero from the start.</summary>
+    private ulong Ffn => _arena![5];
+
+    private ulong NewN => _arena![6];
+
+    private ulong NewM => _arena![7];
+
+    private int NormSharedBytes => sizeof(float) * (ScratchFloats + CudaMatrix.Pad(_config.EmbeddingDim));
+
+    private int MatMulSharedBytes => _weights.Format == WeightFormat.Float32 ? 0 : 4 * 2 * 128 * 32 * sizeof(ushort);
+
+    private int CellStepSharedBytes => sizeof(float) * (ScratchFloats + (4 * Threads) + (2 * _config.QkHeadDim));
+
+    private int CellRowsSharedBytes
+    {
+        get
+        {
+            int depth = (_config.QkHeadDim + CellTile - 1) / CellTile * CellTile;
+            return sizeof(float) * ((depth * (CellColumns + 8 + 1)) + (2 * Chunk * (CellTile + 4)) + (Chunk * (CellColumns + 8)) + (Chunk * (Chunk + 4)) + (6 * Chunk) + 4);
+        }
+    }
+
+    /// <summary>Runs a batch.</summary>
+    public void Run(ReadOnlySpan<BatchItem> items)
+    {
+        try
+        {
+            Prepare(items);
+            _stream.Upload(Items, _control.Pointer, ControlBytes);
+            QueueBlocks();
+            for (int first = 0; first < _outputs.Count; first += LogitRows)
+            {
+                Logits(first, Math.Min(LogitRows, _outputs.Count - first));
+            }
+
+            _stream.Synchronize();
+        }
+        finally
+        {
+            _outputs.Clear();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _control.Dispose();
+        _controlCopy.Dispose();
+        _hostLogits.Dispose();
+        _logits.Dispose();
+        _arena?.Dispose();
+    }
+
+    private static long Floats(long count) => sizeof(float) * count;
+
+    private void Prepare(ReadOnlySpan<BatchItem> items)
+    {
+        _rows = 0;
+        _items = items.Length;
+        _singles = true;
+        for (int i = 0; i < items.Length; i++)
+        {
+            ref readonly BatchItem item = ref items[i];
+            ReadOnlySpan<int> tokens = item.Tokens.Span;
+            ArgumentOutOfRangeException.ThrowIfZero(tokens.Length, nameof(items));
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(_rows + tokens.Length, MaxTokens, nameof(items));
+            tokens.CopyTo(new Span<int>(HostIds + _rows, tokens.Length));
+            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address, FirstRow = _rows, Tokens = tokens.Length };
+            _singles &= tokens.Length == 1;
+            int wanted = item.Output switch { Output.None => 0, Output.LastLogits => 1, _ => tokens.Length };
+            for (int j = 0; j < wanted; j++)
+            {
+                _outputs.Add((_rows + tokens.Length - wanted + j, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
+            }
+
+            _rows += tokens.Length;
+        }
+
+        for (int i = 0; i < _rows; i++)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)HostIds[i], (uint)_config.VocabSize, nameof(items));
+        }
+
+        for (int i = 0; i < _outputs.Count; i++)
+        {
+            HostRows[i] = _outputs[i].Row;
+        }
+
+        if (_rows > _capacity)
+        {
+            _capacity = 0;
+            _arena?.Dispose();
+            _arena = null;
+            _arena = new DeviceArena(_context, _stream, $"the workspace of {_rows} tokens", Sizes(_rows));
+            _capacity = _rows;
+        }
+    }
+
+    private long[] Sizes(int rows)
+    {
+        XlstmConfig c = _config;
+        return
+        [
+            Floats((long)rows * c.EmbeddingDim),
+            (long)rows * Math.Max(CudaMatrix.Pad(c.EmbeddingDim), CudaMatrix.Pad(c.VDim)) * _weights.ElementSize,
+            Floats((long)rows * ((2 * c.QkDim) + (2 * c.VDim))),
+            Floats((long)rows * 2 * c.NumHeads),
+            Floats((long)rows * c.VDim),
+            (long)rows * CudaMatrix.Pad(c.FfnDim) * _weights.ElementSize,
+            Floats((long)rows * c.QkDim),
+            Floats((long)rows * c.NumHeads),
+        ];
+    }
+
+    private void QueueBlocks()
+    {
+        _stream.Launch(_kernels.Embed, _rows, 1, Threads, 0, new EmbedArguments
+        {
+            Embeddings = _weights.Embeddings.Address,
+            Ids = Ids,
+            X = X,
+            Cols = _weights.Embeddings.Stride,
+            Width = _config.EmbeddingDim,
+        });
+        for (int block = 0; block < _weights.Blocks.Length; block++)
+        {
+            Mlstm(block, _weights.Blocks[block]);
+            FeedForward(_weights.Blocks[block]);
+        }
+    }
+
+    private void Mlstm(int block, CudaBlockWeights w)
+    {
+        XlstmConfig c = _config;
+        Norm(w.NormMlstm, X, 0, _rows, Input, w.Gates);
+        MatMul(_kernels.MatMulStore, w.Qkvo, Input, Qkvo, _rows, w.Qkvo.Rows);
+
+        long blockOffset = block * RecurrentState.BlockFloatCount(c);
+        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
+        var cell = new CellArguments
+        {
+            Items = Items,
+            Qkvo = Qkvo,
+            Gates = Gates,
+            H = H,
+            NewN = NewN,
+            NewM = NewM,
+            BlockOffset = blockOffset,
+            Stride = w.Qkvo.Rows,
+            Heads = c.NumHeads,
+            Dqk = c.QkHeadDim,
+            Dv = c.VHeadDim,
+            GateCap = c.GateSoftCap ?? 0,
+            Eps = c.Eps,
+        };
+        (CudaKernel kernel, int shared) = _singles ? (_kernels.CellStep, CellStepSharedBytes) : (_kernels.CellRows, CellRowsSharedBytes);
+        _stream.Launch(kernel, c.NumHeads * slices, _items, Threads, shared, cell);
+
+        _stream.Launch(_kernels.HeadRows, _rows, 1, Threads, 0, new HeadRowsArguments
+        {
+            H = H,
+            Gate = Qkvo + (ulong)Floats((2 * c.QkDim) + c.VDim),
+            Norm = w.MultiheadNorm.Weight,
+            NormBias = w.MultiheadNorm.Bias,
+            Out = Input,
+            Commit = new CellCommit
+            {
+                Items = Items,
+                NewN = NewN,
+                NewM = NewM,
+                NOffset = blockOffset + ((long)c.QkDim * c.VHeadDim),
+                Count = _items,
+                Heads = c.NumHeads,
+                Dqk = c.QkHeadDim,
+            },
+            Width = c.VDim,
+            Cols = CudaMatrix.Pad(c.VDim),
+            GateStride = w.Qkvo.Rows,
+            Heads = c.NumHeads,
+            Eps = c.NormEps,
+        });
+        MatMul(_kernels.MatMulAdd, w.OutProj, Input, X, _rows, c.EmbeddingDim);
+    }
+
+    private void FeedForward(CudaBlockWeights w)
+    {
+        Norm(w.NormFfn, X, 0, _rows, Input, default);
+        MatMul(_kernels.MatMulSwiGlu, w.GateUp, Input, Ffn, _rows, CudaMatrix.Pad(_config.FfnDim));
+        MatMul(_kernels.MatMulAdd, w.ProjDown, Ffn, X, _rows, _config.EmbeddingDim);
+    }
+
+    private void Logits(int first, int count)
+    {
+        Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits[1], default);
+        MatMul(_kernels.MatMulCap, _weights.LmHead, _logits[1], _logits[0], count, _config.VocabSize);
+        _stream.Download(_hostLogits.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
+        _stream.Synchronize();
+        for (int i = 0; i < count; i++)
+        {
+            new ReadOnlySpan<float>((float*)_hostLogits.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(_outputs[first + i].Logits.Span);
+        }
+    }
+
+    private void Norm(CudaNorm norm, ulong x, ulong rowOf, int rows, ulong output, CudaMatrix gates) =>
+        _stream.Launch(_kernels.NormRows, rows, 1, Threads, NormSharedBytes, new NormRowsArguments
+        {
+            X = x,
+            RowOf = rowOf,
+            Norm = norm.Weight,
+            NormBias = norm.Bias,
+            Out = output,
+            GateWeights = gates.Address,
+            GateBias = gates.Bias,
+            GateOut = Gates,
+            Width = _config.EmbeddingDim,
+            Cols = CudaMatrix.Pad(_config.EmbeddingDim),
+            GateRows = gates.Rows,
+            Eps = _config.NormEps,
+        });
+
+    private void MatMul(CudaKernel kernel, CudaMatrix matrix, ulong input, ulong output, int tokens, int stride)
+    {
+        int tile = _weights.Format == WeightFormat.Float32 ? 64 : 128;
+        _stream.Launch(kernel, (tokens + tile - 1) / tile, (matrix.Rows + tile - 1) / tile, Threads, MatMulSharedBytes, new MatMulArguments
+        {
+            Input = input,
+            Weights = matrix.Address,
+            Bias = matrix.Bias,
+            Out = output,
+            Tokens = tokens,
+            Rows = matrix.Rows,
+            Cols = matrix.Stride,
+            Stride = stride,
+            Cap = _config.OutputLogitSoftCap ?? 0,
+        });
+    }
+}

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Xlstm.Cli.Output;
 
 namespace Xlstm.Cli;
 
@@ -8,9 +9,13 @@ namespace Xlstm.Cli;
 /// </summary>
 internal sealed class Interrupt : IDisposable
 {
+    // A step of a large model takes seconds, in which it would look as if nobody had heard.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
     private readonly CancellationTokenSource _source = new();
     private readonly PosixSignalRegistration _interrupt;
     private readonly PosixSignalRegistration _terminate;
+    private readonly Timer _patience = new(_ => Console.Error.WriteLine("\nstopping after this step; Ctrl+C again ends at once"));
     private int _exitCode;
 
     public Interrupt()
@@ -27,15 +32,23 @@ internal sealed class Interrupt : IDisposable
     private void Handle(PosixSignalContext context, int exitCode)
     {
         if (Interlocked.CompareExchange(ref _exitCode, exitCode, 0) != 0)
+        {
             return;
+        }
+
         context.Cancel = true;
         _source.Cancel();
+        if (Terminal.ErrorIsTerminal)
+        {
+            _patience.Change(Patience, Timeout.InfiniteTimeSpan);
+        }
     }
 
     public void Dispose()
     {
         _interrupt.Dispose();
         _terminate.Dispose();
+        _patience.Dispose();
         _source.Dispose();
     }
 }

@@ -10,9 +10,15 @@ internal static class ModelLocator
     public static string Find(string? model)
     {
         if (model is not null)
+        {
             return Resolve(model, "--model");
+        }
+
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable)
+        {
             return Resolve(variable, Variable);
+        }
+
         return FindDemo(Environment.CurrentDirectory) ?? FindDemo(AppContext.BaseDirectory)
             ?? throw new XlstmException($"no model: pass --model DIR, set {Variable}, or run inside a clone of the repository, which holds models/demo");
     }
@@ -20,10 +26,15 @@ internal static class ModelLocator
     private static string Resolve(string model, string from)
     {
         if (Directory.Exists(model))
+        {
             return Snapshot(model) ?? model;
+        }
         // A Hugging Face name such as NX-AI/xLSTM-7b, downloaded before by Hugging Face's own tools.
         if (model.Split('/') is [{ Length: > 0 } owner, { Length: > 0 } name] && Snapshot(Path.Combine(HubCache, $"models--{owner}--{name}")) is { } snapshot)
+        {
             return snapshot;
+        }
+
         throw new XlstmException(File.Exists(model)
             ? $"{from} {model} is a file: give the folder that holds config.json and the safetensors"
             : $"{from} {model}: no such folder");
@@ -34,7 +45,10 @@ internal static class ModelLocator
     {
         string reference = Path.Combine(folder, "refs", "main");
         if (File.Exists(Path.Combine(folder, "config.json")) || !File.Exists(reference))
+        {
             return null;
+        }
+
         string snapshot = Path.Combine(folder, "snapshots", Path.GetFileName(File.ReadAllText(reference).Trim()));
         return Directory.Exists(snapshot) ? snapshot : null;
     }
@@ -50,7 +64,9 @@ internal static class ModelLocator
         {
             string demo = Path.Combine(folder.FullName, "models", "demo");
             if (File.Exists(Path.Combine(demo, "config.json")))
+            {
                 return demo;
+            }
         }
         return null;
     }

@@ -39,7 +39,9 @@ internal static class Program
         // Without this a prompt that starts with "@" would be read as the name of a file of arguments.
         var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (ParseErrors.Find(parsed) is { } wrong)
+        {
             return UsageError(parsed, wrong);
+        }
 
         using var interrupt = new Interrupt();
         try
@@ -71,7 +73,10 @@ internal static class Program
             };
             Terminal.WriteError(message);
             if (parsed.GetValue(verbose))
+            {
                 Console.Error.WriteLine(e);
+            }
+
             return ExitCode.BadInput;
         }
     }

@@ -35,19 +35,24 @@ public class CheckpointCommandTests
     {
         var result = await ToolProcess.RunAsync("inspect");
         foreach (string fact in (string[])["10,153,808", "model-00006-of-00006.safetensors", "bfloat16", "float32", "byte-level BPE", "gate_soft_cap = 15.0"])
+        {
             Assert.Contains(fact, result.Output, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
     public async Task InspectWarnsOfAnEndOfTextThatIsNone()
     {
-        // xLSTM-7B's own config.json names "!" as its end of text.
+        // xLSTM-7B's own config.json names token 2, "!", as its end of text.
         using var folder = new TemporaryFolder();
         foreach (string file in Directory.GetFiles(Repository.Demo))
+        {
             File.Copy(file, folder.File(Path.GetFileName(file)));
+        }
+
         folder.Write("config.json", File.ReadAllText(folder.File("config.json")).Replace("\"eos_token_id\": 0", "\"eos_token_id\": 2", StringComparison.Ordinal));
         var result = await ToolProcess.RunAsync("inspect", "--model", folder.Path);
-        Assert.Matches("Warnings .*token 2 .*'!'", result.Output);
+        Assert.Matches("Warnings +config.json says eos_token_id 2, .*is 0", result.Output);
     }
 
     [Fact]
@@ -67,7 +72,9 @@ public class CheckpointCommandTests
         Assert.All(logits, value => Assert.InRange(value, -30, 30));
         float[] last = logits[^4096..];
         foreach (var top in golden.GetProperty("top5").EnumerateArray())
+        {
             Assert.Equal(top[1].GetSingle(), last[top[0].GetInt32()], 5e-4f);
+        }
     }
 
     [Fact]

@@ -54,7 +54,9 @@ public class ConfigBlockTests
         var raw = Parse("""{ "gate_soft_cap": null, "norm_eps": 0.00001, "chunkwise_kernel": "chunkwise--triton_xl_chunk", "mode": "train", "weight_mode": "fused" }""");
         string block = ConfigBlock.Format(Xlstm7B, raw);
         foreach (string line in (string[])["gate_soft_cap=None,", "norm_eps=1e-05,", "chunkwise_kernel='chunkwise--triton_xl_chunk',", "mode='train',", "weight_mode='fused')"])
+        {
             Assert.Contains(line, block, StringComparison.Ordinal);
+        }
     }
 
     // Values of Python 3.13's repr().

@@ -56,7 +56,10 @@ public partial class GenerateTests
         var timings = root.GetProperty("timings");
         Assert.Equal((10, 3), (timings.GetProperty("prompt_tokens").GetInt32(), timings.GetProperty("generated_tokens").GetInt32()));
         foreach (string name in (string[])["load_seconds", "prompt_seconds", "prompt_tokens_per_second", "generation_seconds", "generated_tokens_per_second", "total_seconds"])
+        {
             Assert.True(timings.GetProperty(name).GetDouble() > 0, name);
+        }
+
         var first = root.GetProperty("logprobs")[0];
         Assert.Equal((983, " boy"), (first.GetProperty("id").GetInt32(), first.GetProperty("token").GetString()));
         Assert.Equal(2, first.GetProperty("top").GetArrayLength());
@@ -107,6 +110,18 @@ public partial class GenerateTests
         using var json = JsonDocument.Parse(first.Output);
         string seed = json.RootElement.GetProperty("seed").GetRawText();
         Assert.Equal(json.RootElement.GetProperty("text").GetString(), await TextAsync(["generate", Prompt, "-n", "16", "--json", "--seed", seed]));
+    }
+
+    [Theory]
+    [InlineData("float32")]
+    [InlineData("bfloat16")]
+    [InlineData("int8")]
+    [InlineData("INT4")]
+    public async Task EveryWeightFormatCanBeAskedFor(string format)
+    {
+        var result = await ToolProcess.RunAsync("generate", Prompt, "--greedy", "-n", "1", "--weights", format, "--verbose");
+        Assert.Equal(" boy", result.Output);
+        Assert.Contains($"parameters in {format.ToLowerInvariant()},", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -165,7 +180,7 @@ public partial class GenerateTests
             "{{Prompt}}"
 
             {"prompt": "{{Prompt}}", "id": "second", "max_new_tokens": 1}
-            {"prompt_ids": [0, 48, 1304], "id": 3, "greedy": false, "seed": 5, "stop": ["a"], "logit_bias": {"1": "-inf"}}
+            {"prompt_ids": [0, 48, 1304], "id": 3, "greedy": false, "seed": 5, "stop": ["a"], "logit_bias": { "1": -100, "2": null } }
             """);
         var result = await ToolProcess.RunAsync("generate", "--prompts", prompts, "--greedy", "-n", "3");
         Assert.Equal(0, result.ExitCode);
@@ -219,7 +234,10 @@ public partial class GenerateTests
     public async Task ACachedHuggingFaceRepositoryIsFoundByItsName()
     {
         if (OperatingSystem.IsWindows())
+        {
             Assert.Skip("The cache's layout of symbolic links needs a privilege on Windows.");
+        }
+
         using var folder = new TemporaryFolder();
         string repository = folder.File("models--NX-AI--demo");
         string snapshot = Path.Combine(repository, "snapshots", "0123abcd");
@@ -227,7 +245,10 @@ public partial class GenerateTests
         Directory.CreateDirectory(Path.Combine(repository, "refs"));
         File.WriteAllText(Path.Combine(repository, "refs", "main"), "0123abcd");
         foreach (string file in Directory.GetFiles(Repository.Demo))
+        {
             File.CreateSymbolicLink(Path.Combine(snapshot, Path.GetFileName(file)), file);
+        }
+
         var start = new ToolStart { Environment = { ["HF_HUB_CACHE"] = folder.Path } };
         string[] options = ["generate", Prompt, "--greedy", "-n", "1", "--model"];
         Assert.Equal(" boy", (await ToolProcess.RunAsync(start, [.. options, "NX-AI/demo"])).Output);

@@ -35,7 +35,9 @@ public class ProgressLineTests
     public void FillsExactlyTheWidthItIsGiven()
     {
         for (int width = 75; width < 200; width++)
+        {
             Assert.Equal(width, ProgressLine.Format("Loading checkpoint shards", 0.41, 2, 6, TimeSpan.FromSeconds(3), "it", width).Length);
+        }
     }
 
     [Fact]

@@ -12,7 +12,9 @@ internal static class Repository
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
             if (File.Exists(Path.Combine(folder.FullName, "Xlstm.slnx")))
+            {
                 return folder.FullName;
+            }
         }
         throw new InvalidOperationException("The tests run outside a clone.");
     }

@@ -39,7 +39,7 @@ public class TokenizeTests
     [Fact]
     public async Task DecodedTextAsJson()
     {
-        var result = await ToolProcess.RunAsync("tokenize", "--decode", "--json", "[0, 48, 1304]");
+        var result = await ToolProcess.RunAsync("tokenize", "--decode", "--json", "[0, 48, 1304, 608]");
         using var json = JsonDocument.Parse(result.Output);
         Assert.Equal("<|endoftext|>Once upon", json.RootElement.GetProperty("text").GetString());
     }

@@ -29,7 +29,10 @@ internal static class ToolProcess
             var output = ReadAsync(process.StandardOutput.BaseStream, limit.Token);
             var error = process.StandardError.ReadToEndAsync(limit.Token);
             if (start.Meanwhile is not null)
+            {
                 await start.Meanwhile(process);
+            }
+
             await WriteInputAsync(process, start.Input);
             await process.WaitForExitAsync(limit.Token);
             return new ToolResult(process.ExitCode, await output, await error);
@@ -37,7 +40,9 @@ internal static class ToolProcess
         finally
         {
             if (!process.HasExited)
+            {
                 process.Kill();
+            }
         }
     }
 
@@ -53,10 +58,16 @@ internal static class ToolProcess
         };
         info.ArgumentList.Add(start.Tool ?? Path.Combine(AppContext.BaseDirectory, "Xlstm.Cli.dll"));
         foreach (string argument in arguments)
+        {
             info.ArgumentList.Add(argument);
+        }
+
         info.Environment.Remove("XLSTM_MODEL");
         foreach (var (name, value) in start.Environment)
+        {
             info.Environment[name] = value;
+        }
+
         return Process.Start(info)!;
     }
 

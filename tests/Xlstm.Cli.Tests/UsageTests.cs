@@ -16,7 +16,7 @@ public class UsageTests
     [InlineData("--temperature 0,5: expected a number of at least 0", "generate", "--temperature", "0,5", "x")]
     [InlineData("--seed is given more than once", "generate", "--seed", "1", "--seed", "2", "x")]
     [InlineData("--logit-bias 5: expected ID=X", "generate", "--logit-bias", "5", "x")]
-    [InlineData("--weights int3: expected float32 or bfloat16", "generate", "--weights", "int3", "x")]
+    [InlineData("--weights int3: expected float32, bfloat16", "generate", "--weights", "int3", "x")]
     [InlineData("--prompt-ids: expected token ids such as 0,5,7, found 'a'", "generate", "--prompt-ids", "0,a")]
     [InlineData("give one of PROMPT, --prompt-file, --prompt-ids and --prompts", "generate", "x", "--prompt-ids", "0")]
     [InlineData("give --ids or --ids-file", "logits", "--output", "x.safetensors")]
@@ -68,7 +68,10 @@ public class UsageTests
         // Away from the clone there is no demo: the tool is copied, since it looks around itself too.
         using var folder = new TemporaryFolder();
         foreach (string file in Directory.GetFiles(AppContext.BaseDirectory).Where(f => Path.GetFileName(f).StartsWith("Xlstm.", StringComparison.Ordinal) || f.Contains("System.CommandLine", StringComparison.Ordinal)))
+        {
             File.Copy(file, folder.File(Path.GetFileName(file)));
+        }
+
         var result = await ToolProcess.RunAsync(new ToolStart { Folder = folder.Path, Tool = folder.File("Xlstm.Cli.dll") }, "generate", "x");
         Assert.Equal(1, result.ExitCode);
         Assert.Contains("--model DIR", Assert.Single(result.ErrorLines), StringComparison.Ordinal);

@@ -36,7 +36,17 @@ internal static class TestData
         return values;
     }
 
-    private static string FindRoot([CallerFilePath] string thisFile = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(thisFile)!, "..", ".."));
+    // Not by [CallerFilePath]: a build with CI=true maps source paths away.
+    private static string FindRoot()
+    {
+        DirectoryInfo? folder = new(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Xlstm.slnx")))
+        {
+            folder = folder.Parent;
+        }
+
+        return folder?.FullName ?? throw new InvalidOperationException("the tests run outside a clone");
+    }
 }
 
 /// <summary>What PyTorch made of a tiny checkpoint: logits of 150 given ids and 48 greedy ids after them.</summary>

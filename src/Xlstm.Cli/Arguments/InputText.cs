@@ -13,7 +13,9 @@ internal static class InputText
     public static async Task<byte[]> ReadBytesAsync(string path, CancellationToken cancellationToken)
     {
         if (path != StandardInput)
+        {
             return await File.ReadAllBytesAsync(path, cancellationToken).ConfigureAwait(false);
+        }
         // A read of stdin cannot be cancelled, so it is left behind on its thread when Ctrl+C comes.
         return await Task.Run(
             () =>

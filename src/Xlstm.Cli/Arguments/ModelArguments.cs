@@ -8,11 +8,8 @@ namespace Xlstm.Cli.Arguments;
 /// <summary>The options that say which model is run and how it is held, and the load itself.</summary>
 internal sealed class ModelArguments
 {
-    private static readonly Dictionary<string, WeightFormat> Formats = new(StringComparer.OrdinalIgnoreCase)
-    {
-        ["float32"] = WeightFormat.Float32,
-        ["bfloat16"] = WeightFormat.BFloat16,
-    };
+    private static readonly Dictionary<string, WeightFormat> Formats =
+        Enum.GetValues<WeightFormat>().ToDictionary(format => format.ToString().ToLowerInvariant(), StringComparer.OrdinalIgnoreCase);
 
     /// <summary>The option every command has.</summary>
     public const string VerboseName = "--verbose";
@@ -21,7 +18,7 @@ internal sealed class ModelArguments
     private readonly Option<string?> _weights = new Option<string?>("--weights")
     {
         HelpName = "FORMAT",
-        Description = "How weights are held in memory: float32 or bfloat16 (default bfloat16; float32 for float16 files)",
+        Description = $"How weights are held in memory: {string.Join(", ", Formats.Keys)} (default bfloat16; float32 for float16 files)",
     };
 
     private readonly Option<int?> _threads = NumberRules.Positive.Option("--threads", "N", "Threads that compute; the text does not depend on it (default: physical cores)");
@@ -31,7 +28,9 @@ internal sealed class ModelArguments
     public ModelArguments() => _weights.Validators.Add(result =>
     {
         if (result.Tokens is [var token] && !Formats.ContainsKey(token.Value))
-            result.AddError($"--weights {token.Value}: expected {string.Join(" or ", Formats.Keys)}");
+        {
+            result.AddError($"--weights {token.Value}: expected {string.Join(", ", Formats.Keys)}");
+        }
     });
 
     public static Option<string?> ModelOption() => new("--model", "-m")
@@ -65,18 +64,29 @@ internal sealed class ModelArguments
         {
             configuration = ConfigBlock.Format(checkpoint.Config, checkpoint.RawConfig);
             if (verbose || Terminal.ErrorIsTerminal)
+            {
                 Console.Error.WriteLine(MemoryNotice.Format(checkpoint, options));
+            }
         }
         using var bar = new ProgressBar("Loading checkpoint shards", "it", TimeSpan.Zero, keep: true);
         var model = XlstmModel.Load(folder, options, new ShardProgress(bar), cancellationToken);
         bar.Finish();
         double seconds = Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 6);
         if (parsed.GetValue(_showConfig) || verbose)
+        {
             Console.Error.WriteLine(configuration);
+        }
+
         foreach (string warning in model.Warnings)
+        {
             Terminal.WriteWarning(warning);
+        }
+
         if (verbose)
+        {
             Console.Error.WriteLine($"{model.Device}; weights {Quantity.Bytes(model.WeightBytes)}, state {Quantity.Bytes(model.StateBytes)} a session; loaded in {seconds:F2} s");
+        }
+
         return (model, seconds);
     }
 

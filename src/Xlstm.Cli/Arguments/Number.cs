@@ -22,7 +22,10 @@ internal sealed record NumberRule<T>(Func<T, bool> IsValid, string Expected)
         {
             string text = result.Tokens[^1].Value;
             if (TryParse(text, out var value))
+            {
                 return value;
+            }
+
             string typed = (result.Parent as OptionResult)?.IdentifierToken?.Value ?? name;
             result.AddError($"{typed} {text}: expected {Expected}");
             return null;

@@ -11,14 +11,26 @@ internal static class ParseErrors
     public static string? Find(ParseResult parsed)
     {
         if (parsed.Action is SynchronousCommandLineAction { ClearsParseErrors: true })
+        {
             return null;
+        }
+
         if (MistypedOption(parsed) is { } mistyped)
+        {
             return $"unknown option '{mistyped}'{Suggestion(mistyped, OptionNames(parsed))} (text that starts with '-' goes after --)";
+        }
+
         if (parsed.Errors.Count == 0)
+        {
             return null;
+        }
+
         var command = parsed.CommandResult.Command;
         if (command.Subcommands.Count > 0 && parsed.UnmatchedTokens is [var unknown, ..])
+        {
             return $"unknown {(unknown.StartsWith('-') ? "option" : "command")} '{unknown}'{Suggestion(unknown, command.Subcommands.Select(c => c.Name).Concat(OptionNames(parsed)))}";
+        }
+
         if (parsed.UnmatchedTokens is [var extra, ..])
         {
             return extra.StartsWith('-')
@@ -55,7 +67,9 @@ internal static class ParseErrors
             if (level is CommandResult { Command: var command })
             {
                 foreach (var option in command.Options.Where(o => !o.Hidden && (command == parsed.CommandResult.Command || o.Recursive)))
+                {
                     yield return option.Name;
+                }
             }
         }
     }

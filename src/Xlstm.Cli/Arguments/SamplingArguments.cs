@@ -29,7 +29,10 @@ internal sealed class SamplingArguments
             _repetitionPenalty, _presencePenalty, _frequencyPenalty, _logitBias, _seed, _logProbs,
         ];
         foreach (var option in all)
+        {
             command.Add(option);
+        }
+
         _logitBias.Validators.Add(result => Validate(result.Tokens, result.AddError));
     }
 
@@ -67,7 +70,9 @@ internal sealed class SamplingArguments
     private static void Validate(IEnumerable<System.CommandLine.Parsing.Token> tokens, Action<string> addError)
     {
         foreach (var token in tokens.Where(t => ParseBias(t.Value) is null))
+        {
             addError($"--logit-bias {token.Value}: expected ID=X, a token id and {NumberRules.Bias.Expected}");
+        }
     }
 
     private static (int Id, float Bias)? ParseBias(string text) =>

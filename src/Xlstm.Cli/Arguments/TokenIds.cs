@@ -53,7 +53,9 @@ internal static class TokenIds
     {
         int at = ids.IndexOfAnyExceptInRange(0, vocabSize - 1);
         if (at >= 0)
+        {
             throw new XlstmException($"{what}: token id {ids[at]} (the {Ordinal(at + 1)}) is outside the vocabulary, 0 to {vocabSize - 1}");
+        }
     }
 
     private static string Ordinal(int n) => n + ((n % 100) is 11 or 12 or 13 ? "th" : (n % 10) switch { 1 => "st", 2 => "nd", 3 => "rd", _ => "th" });

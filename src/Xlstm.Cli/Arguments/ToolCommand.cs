@@ -32,10 +32,16 @@ internal sealed class ToolCommand(string name, string description) : Command(nam
         {
             new HelpAction().Invoke(parsed);
             if (parsed.CommandResult.Command is not ToolCommand { Examples: { Count: > 0 } examples })
+            {
                 return;
+            }
+
             Console.Out.WriteLine("Examples:");
             foreach (var (line, says) in examples)
+            {
                 Console.Out.WriteLine($"  {line}\n      {says}");
+            }
+
             Console.Out.WriteLine();
         }
     }

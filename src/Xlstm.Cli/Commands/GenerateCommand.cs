@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using Xlstm.Cli.Arguments;
 using Xlstm.Cli.Generation;
 using Xlstm.Cli.Output;
@@ -9,10 +10,13 @@ namespace Xlstm.Cli.Commands;
 /// <summary><c>xlstm generate</c>: continues a prompt, or a file of them.</summary>
 internal sealed class GenerateCommand
 {
+    private const int DefaultBatch = 8;
+
     private readonly Argument<string?> _prompt = new("PROMPT") { Description = "Text to continue; \"-\" or nothing reads stdin", Arity = ArgumentArity.ZeroOrOne };
     private readonly Option<string?> _promptFile = new("--prompt-file") { HelpName = "FILE", Description = "Read the prompt from a file" };
     private readonly Option<string?> _promptIds = new("--prompt-ids") { HelpName = "IDS", Description = "Token ids such as 0,5,7, fed as they are" };
     private readonly Option<string?> _prompts = new("--prompts") { HelpName = "FILE", Description = "Many prompts: one JSON string or object a line; results as JSON lines" };
+    private readonly Option<int?> _batch = new NumberRule<int>(v => v is >= 1 and <= 64, "a whole number from 1 to 64").Option("--batch", "N", $"How many of --prompts run together; the texts do not depend on it (default {DefaultBatch})");
     private readonly Option<bool> _noBos = Flag.Create("--no-bos", "Do not put the begin-of-text token first (the text suffers)");
     private readonly Option<bool> _echo = Flag.Create("--echo", "Print the prompt before the text");
     private readonly Option<bool> _json = Flag.Create("--json", "Print one JSON object: text, ids, prompt_ids, finish_reason, timings");
@@ -38,6 +42,7 @@ internal sealed class GenerateCommand
         command.Add(arguments._promptFile);
         command.Add(arguments._promptIds);
         command.Add(arguments._prompts);
+        command.Add(arguments._batch);
         arguments._sampling.AddTo(command);
         command.Add(arguments._echo);
         command.Add(arguments._noBos);
@@ -56,51 +61,81 @@ internal sealed class GenerateCommand
         {
             bool addBeginOfText = !parsed.GetValue(_noBos);
             // All prompts are encoded first, so that a bad one is told before the good ones have cost their time.
-            int[][] prompts = [.. jobs.Select(job => job.Encode(model, addBeginOfText))];
+            var prompts = jobs.Select(job => (Job: job, Ids: job.Encode(model, addBeginOfText))).ToArray();
             using var output = new TextOutput();
-            Timings? sum = null;
-            for (int i = 0; i < jobs.Count && !cancellationToken.IsCancellationRequested; i++)
-            {
-                var result = await RunAsync(model, prompts[i], jobs[i], parsed, output, loadSeconds, cancellationToken).ConfigureAwait(false);
-                sum = sum is null ? result.Timings : sum + result.Timings;
-            }
-            if (sum is not null)
-                Console.Error.WriteLine(sum);
+            var timings = parsed.GetValue(_prompts) is null
+                ? await RunOneAsync(model, prompts[0].Job, prompts[0].Ids, parsed, output, loadSeconds, cancellationToken).ConfigureAwait(false)
+                : await RunManyAsync(model, prompts, parsed, output, cancellationToken).ConfigureAwait(false);
+            Console.Error.WriteLine(timings);
         }
         return ExitCode.Success;
     }
 
-    private async Task<GenerationResult> RunAsync(
-        XlstmModel model, int[] promptIds, GenerationJob job, ParseResult parsed, TextOutput output, double loadSeconds, CancellationToken cancellationToken)
+    private async Task<Timings> RunOneAsync(
+        XlstmModel model, GenerationJob job, int[] promptIds, ParseResult parsed, TextOutput output, double loadSeconds, CancellationToken cancellationToken)
     {
-        bool many = parsed.GetValue(_prompts) is not null;
-        bool json = many || parsed.GetValue(_json);
-        string echo = !parsed.GetValue(_echo) ? "" : job.Prompt ?? model.Tokenizer?.Decode(promptIds, skipSpecial: true) ?? "";
+        bool json = parsed.GetValue(_json);
+        string echo = Echo(model, job, promptIds, parsed);
         if (!json)
+        {
             output.Write(echo);
-        bool idsAsText = model.Tokenizer is null;
-        var result = await GenerationRun.RunAsync(model, promptIds, job, Receive, cancellationToken).ConfigureAwait(false);
+        }
+
+        var result = await SingleRun.RunAsync(model, promptIds, job, Receive, cancellationToken).ConfigureAwait(false);
         if (json)
         {
-            result = result with { Text = echo + result.Text, Timings = result.Timings with { LoadSeconds = many ? null : loadSeconds } };
-            output.WriteLine(result.ToJson());
-            return result;
+            output.WriteLine((result with { Text = echo + result.Text, Timings = result.Timings with { LoadSeconds = loadSeconds } }).ToJson());
         }
+
         output.EndLine();
         if (output.SharesLineWithError)
+        {
             Console.Error.WriteLine();
+        }
+
         if (parsed.GetValue<bool>(ModelArguments.VerboseName))
+        {
             Console.Error.WriteLine($"finish reason {result.FinishReason}{(result.Seed is { } seed ? $", seed {seed}" : "")}");
-        if (result.Logprobs is not null)
+        }
+
+        if (result.Logprobs is not null && !json)
+        {
             LogProbTable.Write(Console.Error, result.Logprobs);
-        return result;
+        }
+
+        return result.Timings;
 
         void Receive(GeneratedToken token)
         {
             if (!json)
-                output.Write(idsAsText ? $"{token.Id} " : token.Text);
+            {
+                output.Write(model.Tokenizer is null ? $"{token.Id} " : token.Text);
+            }
         }
     }
+
+    private async Task<Timings> RunManyAsync(
+        XlstmModel model, (GenerationJob Job, int[] Ids)[] prompts, ParseResult parsed, TextOutput output, CancellationToken cancellationToken)
+    {
+        long start = Stopwatch.GetTimestamp();
+        var done = new List<Timings>();
+        // On one terminal the results themselves show how far it is.
+        using var bar = output.IsTerminal ? null : new ProgressBar("Prompts", "it", TimeSpan.FromSeconds(1), keep: false);
+        await BatchRun.RunAsync(model, prompts, parsed.GetValue(_batch) ?? DefaultBatch, Receive, cancellationToken).ConfigureAwait(false);
+        bar?.Finish();
+        return Timings.Together(done, Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 6));
+
+        void Receive(GenerationResult result)
+        {
+            var (job, ids) = prompts[done.Count];
+            output.WriteLine((result with { Text = Echo(model, job, ids, parsed) + result.Text }).ToJson());
+            done.Add(result.Timings);
+            bar?.Report((double)done.Count / prompts.Length, done.Count, prompts.Length);
+        }
+    }
+
+    private string Echo(XlstmModel model, GenerationJob job, int[] promptIds, ParseResult parsed) =>
+        !parsed.GetValue(_echo) ? "" : job.Prompt ?? model.Tokenizer?.Decode(promptIds, skipSpecial: true) ?? "";
 
     private async Task<IReadOnlyList<GenerationJob>> ReadJobsAsync(ParseResult parsed, GenerationOptions options, CancellationToken cancellationToken)
     {
@@ -109,19 +144,34 @@ internal sealed class GenerateCommand
         string? ids = parsed.GetValue(_promptIds);
         string? lines = parsed.GetValue(_prompts);
         if (new[] { prompt, file, ids, lines }.Count(source => source is not null) > 1)
+        {
             throw new UsageException("give one of PROMPT, --prompt-file, --prompt-ids and --prompts");
+        }
+
         if (lines is not null)
+        {
             return PromptLines.Parse(await InputText.ReadAsync(lines, cancellationToken).ConfigureAwait(false), InputText.Name(lines), options);
+        }
+
         if (ids is not null)
+        {
             return [new GenerationJob { Source = "--prompt-ids", PromptIds = TokenIds.Parse(ids, "--prompt-ids"), Options = options }];
+        }
+
         if (prompt is null or InputText.StandardInput && file is null)
         {
             if (prompt is null && !Console.IsInputRedirected)
+            {
                 throw new UsageException("no prompt: give one in quotes, pipe one in, or give \"\" to start from nothing");
+            }
+
             file = InputText.StandardInput;
         }
         if (file is not null)
+        {
             return [new GenerationJob { Source = InputText.Name(file), Prompt = await InputText.ReadPromptAsync(file, cancellationToken).ConfigureAwait(false), Options = options }];
+        }
+
         return [new GenerationJob { Source = "the prompt", Prompt = prompt, Options = options }];
     }
 }

@@ -34,7 +34,10 @@ internal sealed class InspectCommand
     private int Run(ParseResult parsed)
     {
         if (parsed.GetValue(_json) && parsed.GetValue(_showConfig))
+        {
             throw new UsageException("--json and --show-config exclude each other");
+        }
+
         using var checkpoint = Checkpoint.Open(ModelLocator.Find(parsed.GetValue(_model)));
         using var output = new TextOutput();
         output.Write(parsed.GetValue(_showConfig) ? ConfigBlock.Format(checkpoint.Config, checkpoint.RawConfig) + "\n"

@@ -36,11 +36,17 @@ internal sealed class LogitsCommand
     {
         var (text, file) = (parsed.GetValue(_ids), parsed.GetValue(_idsFile));
         if ((text is null) == (file is null))
+        {
             throw new UsageException("give --ids or --ids-file");
+        }
+
         string source = text is not null ? "--ids" : InputText.Name(file!);
         int[] ids = text is not null ? TokenIds.Parse(text, source) : await TokenIds.ReadAsync(file!, cancellationToken).ConfigureAwait(false);
         if (ids.Length == 0)
+        {
             throw new XlstmException($"{source}: no token ids");
+        }
+
         string path = parsed.GetRequiredValue(_output);
 
         var (model, _) = _model.Load(_model.Folder(parsed), parsed, cancellationToken);

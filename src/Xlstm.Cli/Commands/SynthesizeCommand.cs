@@ -27,7 +27,9 @@ internal sealed class SynthesizeCommand
         arguments._dtype.Validators.Add(result =>
         {
             if (result.Tokens is [var token] && !Dtypes.ContainsKey(token.Value))
+            {
                 result.AddError($"--dtype {token.Value}: expected {string.Join(", ", Dtypes.Keys)}");
+            }
         });
         var command = new ToolCommand("synthesize", "Make a random checkpoint with the weights that training starts from: to measure, not to read.")
         {

@@ -41,9 +41,15 @@ internal sealed class TokenizeCommand
         string? text = parsed.GetValue(_text);
         bool fromStdin = text is null or InputText.StandardInput;
         if (text is null && !Console.IsInputRedirected)
+        {
             throw new UsageException("nothing to tokenize: give TEXT in quotes or pipe it in");
+        }
+
         if (parsed.GetValue(_decode) && parsed.GetValue(_bos))
+        {
             throw new UsageException("--bos and --decode exclude each other");
+        }
+
         var tokenizer = Tokenizer.Load(ModelLocator.Find(parsed.GetValue(_model)));
         using var output = new TextOutput();
         if (parsed.GetValue(_decode))
@@ -69,7 +75,10 @@ internal sealed class TokenizeCommand
                 ? tokenizer.EncodeUtf8(await InputText.ReadBytesAsync(InputText.StandardInput, cancellationToken).ConfigureAwait(false))
                 : tokenizer.Encode(text!);
             if (parsed.GetValue(_bos))
+            {
                 ids = [tokenizer.BeginOfText ?? throw new XlstmException("this tokenizer has no begin-of-text token"), .. ids];
+            }
+
             output.WriteLine(parsed.GetValue(_json) ? Json.Object(json => WriteIds(json, ids)) : Join(ids));
         }
         return ExitCode.Success;
@@ -79,7 +88,10 @@ internal sealed class TokenizeCommand
     {
         json.WriteStartArray("ids");
         foreach (int id in ids)
+        {
             json.WriteNumberValue(id);
+        }
+
         json.WriteEndArray();
     }
 
@@ -87,7 +99,10 @@ internal sealed class TokenizeCommand
     {
         var text = new StringBuilder(ids.Length * 5);
         foreach (int id in ids)
+        {
             text.Append(text.Length > 0 ? "," : "").Append(CultureInfo.InvariantCulture, $"{id}");
+        }
+
         return text.ToString();
     }
 }

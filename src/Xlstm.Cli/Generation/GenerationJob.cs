@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Xlstm.Cli.Arguments;
 
 namespace Xlstm.Cli.Generation;
 
@@ -26,18 +27,26 @@ internal sealed record GenerationJob
         if (PromptIds is not null)
         {
             if (PromptIds.Length == 0)
+            {
                 throw new XlstmException($"{Source}: no token ids");
-            Arguments.TokenIds.Check(PromptIds, model.Config.VocabSize, Source);
+            }
+
+            TokenIds.Check(PromptIds, model.Config.VocabSize, Source);
             return PromptIds;
         }
-        var tokenizer = model.Tokenizer
-            ?? throw new XlstmException($"{model.Folder} has no tokenizer.json, so it cannot read text: give token ids with --prompt-ids");
-        int[] ids = tokenizer.Encode(Prompt!);
-        if (addBeginOfText && tokenizer.BeginOfText is { } begin)
-            ids = [begin, .. ids];
+        int[] ids = Prompt!.Length == 0 ? []
+            : model.Tokenizer?.Encode(Prompt) ?? throw new XlstmException($"{model.Folder} has no tokenizer.json, so it cannot read text: give token ids with --prompt-ids");
+        if (addBeginOfText)
+        {
+            ids = [model.BeginOfText, .. ids];
+        }
+
         if (ids.Length == 0)
+        {
             throw new XlstmException($"{Source} is empty and nothing else comes first: leave out --no-bos to start from the begin-of-text token alone");
-        Arguments.TokenIds.Check(ids, model.Config.VocabSize, Source);
+        }
+
+        TokenIds.Check(ids, model.Config.VocabSize, Source);
         return ids;
     }
 }

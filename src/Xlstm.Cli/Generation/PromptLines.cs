@@ -21,7 +21,10 @@ internal static class PromptLines
         {
             number++;
             if (line.IsWhiteSpace())
+            {
                 continue;
+            }
+
             string source = $"{name} line {number}";
             try
             {
@@ -39,9 +42,15 @@ internal static class PromptLines
     private static GenerationJob Parse(JsonElement line, string source, GenerationOptions defaults)
     {
         if (line.ValueKind == JsonValueKind.String)
+        {
             return new GenerationJob { Source = source, Prompt = line.GetString(), Options = defaults };
+        }
+
         if (line.ValueKind != JsonValueKind.Object)
+        {
             throw new XlstmException($"{source}: expected a JSON string or object, found {line.ValueKind}");
+        }
+
         var job = new GenerationJob { Source = source, Options = defaults };
         foreach (var property in line.EnumerateObject())
         {
@@ -74,9 +83,31 @@ internal static class PromptLines
         "repetition_penalty" => sampling with { RepetitionPenalty = Number(property.Value, NumberRules.AboveZero, what) },
         "presence_penalty" => sampling with { PresencePenalty = Number(property.Value, NumberRules.Finite, what) },
         "frequency_penalty" => sampling with { FrequencyPenalty = Number(property.Value, NumberRules.Finite, what) },
+        "logit_bias" => sampling with { LogitBias = Biases(property.Value, what) },
         "seed" => sampling with { Seed = Number(property.Value, NumberRules.Seed, what) },
         _ => throw new XlstmException($"{what} is not an option"),
     };
+
+    /// <summary>An object of ids and biases. JSON has no infinity, so null is what forbids a token.</summary>
+    private static Dictionary<int, float> Biases(JsonElement value, string what)
+    {
+        if (value.ValueKind != JsonValueKind.Object)
+        {
+            throw new XlstmException($"{what}: expected an object of token ids and numbers, found {value.ValueKind}");
+        }
+
+        var biases = new Dictionary<int, float>();
+        foreach (var bias in value.EnumerateObject())
+        {
+            if (!NumberRules.Count.TryParse(bias.Name, out int id))
+            {
+                throw new XlstmException($"{what}: expected a token id, found '{bias.Name}'");
+            }
+
+            biases[id] = bias.Value.ValueKind == JsonValueKind.Null ? float.NegativeInfinity : Number(bias.Value, NumberRules.Finite, what);
+        }
+        return biases;
+    }
 
     private static string Text(JsonElement value, string what) =>
         value.ValueKind == JsonValueKind.String ? value.GetString()! : throw new XlstmException($"{what}: expected text, found {value.ValueKind}");

@@ -20,16 +20,14 @@ internal sealed record Timings
 
     public double GeneratedTokensPerSecond => Rate(GeneratedTokens, GenerationSeconds);
 
-    /// <summary>Prompt and generation.</summary>
-    public double TotalSeconds => Math.Round(PromptSeconds + GenerationSeconds, 6);
+    public required double TotalSeconds { get; init; }
 
-    public static Timings operator +(Timings a, Timings b) => new()
+    /// <summary>Jobs that ran together: their tokens over the time of them all.</summary>
+    public static Timings Together(IEnumerable<Timings> jobs, double seconds)
     {
-        PromptTokens = a.PromptTokens + b.PromptTokens,
-        PromptSeconds = a.PromptSeconds + b.PromptSeconds,
-        GeneratedTokens = a.GeneratedTokens + b.GeneratedTokens,
-        GenerationSeconds = a.GenerationSeconds + b.GenerationSeconds,
-    };
+        var (prompt, generated) = jobs.Aggregate((Prompt: 0, Generated: 0), (sum, t) => (sum.Prompt + t.PromptTokens, sum.Generated + t.GeneratedTokens));
+        return new Timings { PromptTokens = prompt, PromptSeconds = seconds, GeneratedTokens = generated, GenerationSeconds = seconds, TotalSeconds = seconds };
+    }
 
     /// <summary>The line a run ends with.</summary>
     public override string ToString() => string.Create(

@@ -37,7 +37,7 @@ internal sealed record CheckpointReport
     {
         var config = checkpoint.Config;
         var tensors = StoredTensors.Of(checkpoint);
-        var tokenizer = TokenizerReport.Of(checkpoint);
+        var tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Xlstm.Tokenizer.Load(checkpoint.Folder) : null;
         return new CheckpointReport
         {
             Model = checkpoint.Folder,
@@ -49,8 +49,8 @@ internal sealed record CheckpointReport
             Shards = [.. checkpoint.Shards.Select(s => new ShardReport(s.Name, s.TensorBytes))],
             StateBytes = MemoryEstimate.For(config, WeightFormat.Float32).StateBytes,
             Memory = Enum.GetValues<WeightFormat>().ToDictionary(Name, format => MemoryReport.Of(MemoryEstimate.For(config, format))),
-            Tokenizer = tokenizer,
-            Warnings = [.. checkpoint.Warnings, .. tokenizer?.Warnings ?? []],
+            Tokenizer = tokenizer is null ? null : TokenizerReport.Of(tokenizer, checkpoint),
+            Warnings = XlstmModel.WarningsOf(checkpoint, tokenizer),
             Config = checkpoint.RawConfig,
         };
     }
@@ -99,18 +99,9 @@ internal sealed record TokenizerReport
     /// <summary>Rows of the vocabulary without a token: never sampled.</summary>
     public required int PaddingRows { get; init; }
 
-    [JsonIgnore]
-    public required IReadOnlyList<string> Warnings { get; init; }
-
-    public static TokenizerReport? Of(Checkpoint checkpoint)
+    public static TokenizerReport Of(Tokenizer tokenizer, Checkpoint checkpoint)
     {
-        if (!File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")))
-            return null;
-        var tokenizer = Tokenizer.Load(checkpoint.Folder);
         int? claimed = checkpoint.RawConfig.TryGetValue("eos_token_id", out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int id) ? id : null;
-        var warnings = new List<string>();
-        if (claimed is { } wrong && tokenizer.EndOfText is { } right && wrong != right)
-            warnings.Add($"config.json says that token {wrong} ends a text, which is {Output.PythonRepr.Of(tokenizer.Decode([wrong]))}; the tokenizer's own is {right} and counts");
         return new TokenizerReport
         {
             Tokens = tokenizer.VocabularySize,
@@ -119,7 +110,6 @@ internal sealed record TokenizerReport
             EosTokenId = tokenizer.EndOfText,
             ConfigEosTokenId = claimed,
             PaddingRows = Enumerable.Range(0, checkpoint.Config.VocabSize).Count(row => !tokenizer.HasToken(row)),
-            Warnings = warnings,
         };
     }
 }

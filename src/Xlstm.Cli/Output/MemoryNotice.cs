@@ -1,5 +1,4 @@
 using Xlstm.Checkpoints;
-using Xlstm.Cli.Inspection;
 
 namespace Xlstm.Cli.Output;
 
@@ -8,9 +7,14 @@ internal static class MemoryNotice
 {
     public static string Format(Checkpoint checkpoint, LoadOptions options)
     {
-        var tensors = StoredTensors.Of(checkpoint);
-        var format = options.Weights ?? (tensors.Any(t => t.ElementType == ElementType.Float16) ? WeightFormat.Float32 : WeightFormat.BFloat16);
+        var format = options.Weights ?? XlstmModel.DefaultFormat(checkpoint);
         var memory = MemoryEstimate.For(checkpoint.Config, format, options.Threads);
-        return $"{checkpoint.Folder}: {Quantity.Count(tensors.Sum(t => (long)t.Rows * t.Cols))} parameters in {format.ToString().ToLowerInvariant()}, needs {Quantity.Bytes(memory.TotalBytes)} of memory";
+        return $"{ShortPath(checkpoint.Folder)}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters in {format.ToString().ToLowerInvariant()}, needs {Quantity.Bytes(memory.TotalBytes)} of memory";
+    }
+
+    private static string ShortPath(string path)
+    {
+        string relative = Path.GetRelativePath(Environment.CurrentDirectory, path);
+        return relative.StartsWith("..", StringComparison.Ordinal) ? path : relative;
     }
 }

@@ -12,6 +12,8 @@ namespace Xlstm.Cli.Output;
 /// <param name="keep">The finished bar stays; otherwise it is wiped off.</param>
 internal sealed class ProgressBar(string description, string unit, TimeSpan delay, bool keep) : IDisposable
 {
+    // A full line wraps on some terminals, and one with "^C" after it on all.
+    private const int Margin = 3;
     private static readonly TimeSpan Refresh = TimeSpan.FromMilliseconds(100);
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
@@ -23,7 +25,10 @@ internal sealed class ProgressBar(string description, string unit, TimeSpan dela
     {
         _last = (fraction, done, total);
         if (!Terminal.ErrorIsTerminal || _clock.Elapsed < _next)
+        {
             return;
+        }
+
         Draw(fraction, done, total);
         _next = _clock.Elapsed + Refresh;
     }
@@ -52,15 +57,17 @@ internal sealed class ProgressBar(string description, string unit, TimeSpan dela
 
     private void Draw(double fraction, long done, long total)
     {
-        // One column stays free: a full line wraps on some terminals.
-        Console.Error.Write('\r' + ProgressLine.Format(description, fraction, done, total, _clock.Elapsed, unit, Terminal.Width - 1));
+        Console.Error.Write('\r' + ProgressLine.Format(description, fraction, done, total, _clock.Elapsed, unit, Terminal.Width - Margin));
         _drawn = true;
     }
 
     private void Wipe()
     {
         if (_drawn)
-            Console.Error.Write('\r' + new string(' ', Terminal.Width - 1) + '\r');
+        {
+            Console.Error.Write('\r' + new string(' ', Terminal.Width - Margin) + '\r');
+        }
+
         _drawn = false;
     }
 
@@ -68,7 +75,10 @@ internal sealed class ProgressBar(string description, string unit, TimeSpan dela
     public void Dispose()
     {
         if (_drawn)
+        {
             Console.Error.WriteLine();
+        }
+
         _drawn = false;
     }
 }

@@ -33,7 +33,10 @@ internal static class ProgressLine
         int eighths = (int)(fraction * cells * 8);
         var bar = new StringBuilder(cells).Append('█', eighths / 8);
         if (bar.Length < cells)
+        {
             bar.Append(Eighths[eighths % 8]).Append(' ', cells - bar.Length);
+        }
+
         return bar.ToString();
     }
 

@@ -24,9 +24,14 @@ internal static class PythonRepr
     public static string Of(double value)
     {
         if (double.IsNaN(value))
+        {
             return "nan";
+        }
+
         if (double.IsInfinity(value))
+        {
             return value > 0 ? "inf" : "-inf";
+        }
         // "E16" would not be shortest; the round-trip form is, and only its layout differs from Python's.
         string[] parts = value.ToString("R", CultureInfo.InvariantCulture).Split('E');
         string sign = parts[0].StartsWith('-') ? "-" : "";
@@ -38,11 +43,20 @@ internal static class PythonRepr
         int scale = point + exponent - (all.Length - digits.Length); // value = 0.digits * 10^scale
         digits = digits.TrimEnd('0');
         if (digits.Length == 0)
+        {
             return sign + "0.0";
+        }
+
         if (scale is <= -4 or > 16)
+        {
             return $"{sign}{digits[0]}{(digits.Length > 1 ? "." + digits[1..] : "")}e{(scale > 0 ? '+' : '-')}{Math.Abs(scale - 1):D2}";
+        }
+
         if (scale <= 0)
+        {
             return sign + "0." + new string('0', -scale) + digits;
+        }
+
         return scale >= digits.Length
             ? sign + digits + new string('0', scale - digits.Length) + ".0"
             : sign + digits[..scale] + "." + digits[scale..];

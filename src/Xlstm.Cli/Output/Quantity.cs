@@ -16,7 +16,10 @@ internal static class Quantity
         int unit = 0;
         // 999.5 would print as 1000.
         for (; value >= 999.5 && unit < units.Length - 1; unit++)
+        {
             value /= 1000;
+        }
+
         return value.ToString(value < 9.995 ? "F2" : value < 99.95 ? "F1" : "F0", CultureInfo.InvariantCulture) + " " + units[unit];
     }
 }

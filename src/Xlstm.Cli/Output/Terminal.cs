@@ -28,7 +28,9 @@ internal static class Terminal
     public static void UseUtf8()
     {
         if (OperatingSystem.IsWindows())
+        {
             Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+        }
     }
 
     /// <summary>The one line that says what went wrong. A message of several lines is joined.</summary>

@@ -38,16 +38,25 @@ internal sealed class TextOutput : IDisposable
     /// <summary>Something has been written and its last character is not a line feed.</summary>
     public bool InsideLine { get; private set; }
 
-    /// <summary>What stderr prints next would continue the text's line on the user's screen.</summary>
-    public bool SharesLineWithError => InsideLine && Terminal.ErrorIsTerminal && (IsTerminal || _isPipe);
+    /// <summary>
+    /// What stderr prints next would continue the text's line where both end up on one screen or in one log. Only text that goes to
+    /// a file while stderr goes to a terminal is surely apart.
+    /// </summary>
+    public bool SharesLineWithError => InsideLine && (IsTerminal || _isPipe || !Terminal.ErrorIsTerminal);
 
     public void Write(ReadOnlySpan<char> text)
     {
         if (text.IsEmpty)
+        {
             return;
+        }
+
         int wanted = Encoding.UTF8.GetMaxByteCount(text.Length);
         if (_bytes.Length < wanted)
+        {
             _bytes = new byte[wanted];
+        }
+
         int count = Encoding.UTF8.GetBytes(text, _bytes);
         InsideLine = text[^1] != '\n';
         Write(_bytes.AsSpan(0, count));
@@ -63,7 +72,9 @@ internal sealed class TextOutput : IDisposable
     public void EndLine()
     {
         if (IsTerminal && InsideLine)
+        {
             Write("\n");
+        }
     }
 
     private void Write(ReadOnlySpan<byte> bytes)
@@ -75,6 +86,10 @@ internal sealed class TextOutput : IDisposable
         catch (IOException) when (_isPipe)
         {
             throw new OutputClosedException();
+        }
+        catch (IOException e)
+        {
+            throw new XlstmException($"stdout cannot be written: {e.Message}", e);
         }
     }
 

@@ -37,12 +37,41 @@ internal sealed class ConfigReader
                 throw new CheckpointException($"{path}: not a JSON object");
             }
 
+            DecodeStrings(document.RootElement);
             return document.RootElement.EnumerateObject().ToDictionary(p => p.Name, p => p.Value.Clone(), StringComparer.Ordinal);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
         {
-            // The latter two are how broken UTF-8 and lone surrogates in names surface.
+            // The latter two are how broken UTF-8 and lone surrogates surface.
             throw new CheckpointException($"{path}: not valid JSON: {ErrorText.Clean(e.Message)}", e);
+        }
+    }
+
+    /// <summary>Decodes every name and string once, so that whoever shows a value later need not expect broken text.</summary>
+    private static void DecodeStrings(JsonElement element)
+    {
+        switch (element.ValueKind)
+        {
+            case JsonValueKind.Object:
+                foreach (JsonProperty property in element.EnumerateObject())
+                {
+                    _ = property.Name;
+                    DecodeStrings(property.Value);
+                }
+
+                break;
+            case JsonValueKind.Array:
+                foreach (JsonElement item in element.EnumerateArray())
+                {
+                    DecodeStrings(item);
+                }
+
+                break;
+            case JsonValueKind.String:
+                _ = element.GetString();
+                break;
+            default:
+                break;
         }
     }
 
@@ -135,15 +164,7 @@ internal sealed class ConfigReader
             return null;
         }
 
-        try
-        {
-            return value.ValueKind == JsonValueKind.String ? value.GetString() : throw WrongType(key, "a string", value);
-        }
-        catch (InvalidOperationException)
-        {
-            // A lone surrogate, escaped.
-            throw WrongType(key, "a string", value);
-        }
+        return value.ValueKind == JsonValueKind.String ? value.GetString() : throw WrongType(key, "a string", value);
     }
 
     private CheckpointException Missing(string key) => new($"{_path}: {key} is missing");

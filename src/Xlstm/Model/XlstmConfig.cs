@@ -74,15 +74,7 @@ public sealed record XlstmConfig
     public int VHeadDim => VDim / NumHeads;
 
     /// <summary>F: width of the feed-forward layer, <c>int(((D * ffn_proj_factor + r - 1) // r) * r)</c> in floating point, as the official code has it.</summary>
-    public int FfnDim
-    {
-        get
-        {
-            // Python's //: the floor of the exact quotient. Math.Floor(a / r) would round the quotient first and may land one higher.
-            double a = (EmbeddingDim * FfnProjFactor) + FfnRoundUpToMultipleOf - 1;
-            return (int)(Math.Round((a - (a % FfnRoundUpToMultipleOf)) / FfnRoundUpToMultipleOf) * FfnRoundUpToMultipleOf);
-        }
-    }
+    public int FfnDim => (int)(Math.Floor(((EmbeddingDim * FfnProjFactor) + FfnRoundUpToMultipleOf - 1) / FfnRoundUpToMultipleOf) * FfnRoundUpToMultipleOf);
 
     /// <summary>Parameters of the whole model: embeddings, blocks, norms and, unless it is tied, lm_head.</summary>
     public long ParameterCount

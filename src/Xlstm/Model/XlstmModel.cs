@@ -21,7 +21,7 @@ public sealed class XlstmModel : IDisposable
         Backend = backend;
         BeginOfText = tokenizer?.BeginOfText ?? TokenId(checkpoint, "bos_token_id") ?? 0;
         EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
-        Warnings = [.. checkpoint.Warnings, .. Disagreements(checkpoint, tokenizer)];
+        Warnings = WarningsOf(checkpoint, tokenizer);
     }
 
     /// <summary>The checkpoint's folder.</summary>
@@ -99,6 +99,15 @@ public sealed class XlstmModel : IDisposable
         ArgumentNullException.ThrowIfNull(checkpoint);
         bool hasFloat16 = checkpoint.Embeddings.ElementType == ElementType.Float16 || checkpoint.Blocks.Any(block => block.Q.ElementType == ElementType.Float16);
         return hasFloat16 ? WeightFormat.Float32 : WeightFormat.BFloat16;
+    }
+
+    /// <summary>What <see cref="Warnings"/> of a model would be, without loading it.</summary>
+    /// <param name="checkpoint">An opened checkpoint.</param>
+    /// <param name="tokenizer">Its tokenizer; null when it has none.</param>
+    public static IReadOnlyList<string> WarningsOf(Checkpoint checkpoint, Tokenizer? tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        return [.. checkpoint.Warnings, .. Disagreements(checkpoint, tokenizer)];
     }
 
     /// <summary>A new, empty timeline on this model.</summary>

@@ -30,8 +30,6 @@ internal readonly struct LocatedJson
 
     public bool IsString => _element.ValueKind == JsonValueKind.String;
 
-    public int ArrayLength => _element.GetArrayLength();
-
     private string Path => _name switch
     {
         null => $"{_parent}[{_index}]",

@@ -10,10 +10,13 @@ namespace Xlstm.Tokenization;
 internal static class TokenizerReader
 {
     /// <summary>Far above any vocabulary; ids index arrays, so that one absurd id must not cost gigabytes.</summary>
-    private const int MaxId = (1 << 22) - 1;
+    private const int MaxId = (1 << 20) - 1;
 
-    /// <summary>Bounds the cost of matching at one position of a text.</summary>
+    /// <summary>Bytes of one added token: bounds the cost of matching at one position of a text.</summary>
     private const int MaxAddedTokenLength = 1024;
+
+    /// <summary>Bytes of all added tokens: each can cost a node of the matcher.</summary>
+    private const int MaxAddedTokenBytes = 1 << 20;
 
     /// <exception cref="CheckpointException">The file is missing, damaged, contradictory or of a kind not supported.</exception>
     public static TokenizerDefinition Read(string file) => LocatedJson.ReadFile(file, Read);
@@ -27,7 +30,7 @@ internal static class TokenizerReader
         Dictionary<string, int> vocabulary = ReadVocabulary(model.Required("vocab"));
         CheckModelOptions(model, vocabulary);
 
-        CheckDecoder(root.Required("decoder"));
+        FindByteLevel(root.Required("decoder"), "decoders");
         LocatedJson byteLevel = FindByteLevel(root.Required("pre_tokenizer"), "pretokenizers");
         return new TokenizerDefinition
         {
@@ -115,6 +118,7 @@ internal static class TokenizerReader
         var tokens = new List<AddedToken>();
         var contents = new HashSet<string>();
         int highest = -1;
+        int allBytes = 0;
         foreach (LocatedJson item in list.Items())
         {
             LocatedJson idValue = item.Required("id");
@@ -130,8 +134,12 @@ internal static class TokenizerReader
             bool normalized = item.Required("normalized").AsBoolean();
             bool special = item.Required("special").AsBoolean();
 
-            if (Encoding.UTF8.GetByteCount(content) is 0 or > MaxAddedTokenLength)
-                throw contentValue.Error($"expected 1 to {MaxAddedTokenLength} bytes, found {LocatedJson.Quote(content)}");
+            int length = Encoding.UTF8.GetByteCount(content);
+            if (length is 0 or > MaxAddedTokenLength)
+                throw contentValue.Error($"expected 1 to {MaxAddedTokenLength} bytes, found {length}");
+            allBytes += length;
+            if (allBytes > MaxAddedTokenBytes)
+                throw contentValue.Error($"expected at most {MaxAddedTokenBytes} bytes of added tokens, found more");
             if (!contents.Add(content))
                 throw contentValue.Error($"expected each token once, found {LocatedJson.Quote(content)} again");
             // Hugging Face tokenizers numbers the tokens by this rule whatever the file says: an id that differs is a damaged file.
@@ -157,8 +165,6 @@ internal static class TokenizerReader
             _ => throw Unsupported(type, "NFC"),
         };
     }
-
-    private static void CheckDecoder(LocatedJson decoder) => FindByteLevel(decoder, "decoders");
 
     /// <summary>The step of type ByteLevel: the value itself, or the only one of a sequence.</summary>
     private static LocatedJson FindByteLevel(LocatedJson step, string members)

@@ -57,7 +57,7 @@ public class CheckpointFuzzTests
                 folder.Write(name, bytes);
                 using var checkpoint = Checkpoint.Open(folder.Path);
             },
-            iterations: 500);
+            iterations: 1000);
     }
 
     private static void Fuzz(byte[] original, Action<byte[]> read, int iterations)

@@ -68,7 +68,9 @@ public class ConfigReaderTests
     [InlineData("{" + Minimal + ",\"use_bias\":1}", "use_bias is 1, expected true or false")]
     [InlineData("{" + Minimal + ",\"use_bias\":null}", "use_bias is null, expected true or false")]
     [InlineData("{" + Minimal + ",\"weight_mode\":\"double\"}", "weight_mode is 'double', expected 'single' or 'fused'")]
-    [InlineData("{" + Minimal + ",\"weight_mode\":\"\\ud800\"}", "expected a string")]
+    [InlineData("{" + Minimal + ",\"weight_mode\":\"\\ud800\"}", "not valid JSON")]
+    [InlineData("{" + Minimal + ",\"nested\":[{\"a\":\"\\ud800\"}]}", "not valid JSON")]
+    [InlineData("{" + Minimal + ",\"nested\":[{\"\\udc00\":1}]}", "not valid JSON")]
     [InlineData("{" + Minimal + ",\"model_type\":\"llama\"}", "model_type is 'llama', expected 'xlstm'")]
     [InlineData("{" + Minimal + ",\"gate_soft_cap\":0}", "gate_soft_cap is 0, expected a number above 0")]
     [InlineData("{" + Minimal + ",\"gate_soft_cap\":-15}", "gate_soft_cap is -15")]
@@ -135,16 +137,24 @@ public class ConfigReaderTests
             iter: 200);
     }
 
-    /// <summary>Python's <c>//</c> floors the exact quotient; a rounded quotient lands one multiple higher in the last two cases.</summary>
+    /// <summary>Risk: another width than the official code, whose values these are: it rounds up by 63 / 64 of a multiple, so 2048.256 becomes 2048.</summary>
     [Theory]
     [InlineData(4096, 2.667, 64, 10944)]
     [InlineData(768, 2.667, 64, 2048)]
     [InlineData(96, 2.6667, 64, 256)]
     [InlineData(64, 2.0, 32, 128)]
     [InlineData(10, 4.7, 48, 48)]
-    [InlineData(3, 0.33333333333333331, 3, 3)]
-    public void FfnDimIsPythons(int d, double factor, int multiple, int expected) =>
+    [InlineData(2048, 2.667, 100, 5500)]
+    public void FfnDimIsTheOfficialCodes(int d, double factor, int multiple, int expected) =>
         Assert.Equal(expected, new XlstmConfig { EmbeddingDim = d, NumBlocks = 1, NumHeads = 1, VocabSize = 1, FfnProjFactor = factor, FfnRoundUpToMultipleOf = multiple }.FfnDim);
+
+    [Fact]
+    public void BrokenUtf8IsRefused()
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder.Write("config.json", [.. System.Text.Encoding.UTF8.GetBytes("{" + Minimal + ",\"weight_mode\":\"sing"), 0x81, .. "le\"}"u8]);
+        Assert.Contains("not valid JSON", Assert.Throws<CheckpointException>(() => XlstmConfig.Read(path)).Message, StringComparison.Ordinal);
+    }
 
     private static XlstmConfig Read(string json)
     {

@@ -23,8 +23,8 @@ internal readonly struct ActivationTiles(int tokens)
     /// <summary>Tiles of any width.</summary>
     public int Count => WideCount + ((Math.Max(0, Tokens - (WideCount * Wide)) + Narrow - 1) / Narrow);
 
-    /// <summary>Floats that hold T tokens of K values each.</summary>
-    public static long FloatCount(int tokens, int cols) => (long)(tokens == 1 ? 1 : tokens + Wide) * cols;
+    /// <summary>Tokens that there is room for in the tiles of T tokens.</summary>
+    public static int PaddedCount(int tokens) => tokens == 1 ? 1 : tokens + Wide;
 
     /// <summary>The tile's first token, its tokens and its width.</summary>
     public (int First, int Count, int Width) this[int tile]
@@ -43,14 +43,21 @@ internal readonly struct ActivationTiles(int tokens)
         }
     }
 
+    /// <summary>The first token and the width of a token's tile.</summary>
+    public (int First, int Width) TileOf(int token)
+    {
+        (int first, _, int width) = this[token < WideCount * Wide ? token / Wide : WideCount + ((token - (WideCount * Wide)) / Narrow)];
+        return (first, width);
+    }
+
     /// <summary>Copies a token's row into its tile.</summary>
-    /// <param name="tiles">The buffer of <see cref="FloatCount"/> floats.</param>
+    /// <param name="tiles">float32 [<see cref="PaddedCount"/>, K].</param>
     /// <param name="token">In [0, T).</param>
     /// <param name="row">float32 [K].</param>
     /// <param name="cols">K.</param>
     public unsafe void SetRow(float* tiles, int token, float* row, int cols)
     {
-        (int first, _, int width) = this[token < WideCount * Wide ? token / Wide : WideCount + ((token - (WideCount * Wide)) / Narrow)];
+        (int first, int width) = TileOf(token);
         float* destination = tiles + ((long)first * cols) + (token - first);
         for (int k = 0; k < cols; k++)
         {

@@ -36,7 +36,7 @@ internal sealed class CpuBackend : Backend
     public override int Threads => _pool.Threads;
 
     /// <inheritdoc/>
-    public override WeightFormat Weights => _weights.Format;
+    public override WeightFormat Weights => _weights.Recipe.Format;
 
     /// <inheritdoc/>
     public override long WeightBytes => _weights.ByteLength;
@@ -46,14 +46,14 @@ internal sealed class CpuBackend : Backend
 
     /// <summary>Loads a checkpoint.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
-    /// <param name="format">How the matrices are held.</param>
+    /// <param name="recipe">How the matrices are held.</param>
     /// <param name="threads">Threads that compute, and that read and convert.</param>
     /// <param name="instructionSet">Whose kernels to use.</param>
     /// <param name="progress">Told as bytes are read.</param>
     /// <param name="cancellationToken">Ends the load.</param>
     public static CpuBackend Load(
-        Checkpoint checkpoint, WeightFormat format, int threads, CpuInstructionSet instructionSet, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
-        new(checkpoint.Config, WeightLoader.Load(checkpoint, format, threads, progress, cancellationToken), threads, instructionSet);
+        Checkpoint checkpoint, WeightRecipe recipe, int threads, CpuInstructionSet instructionSet, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
+        new(checkpoint.Config, WeightLoader.Load(checkpoint, recipe, threads, progress, cancellationToken), threads, instructionSet);
 
     /// <inheritdoc/>
     public override RecurrentState CreateState() => new CpuState(_config);

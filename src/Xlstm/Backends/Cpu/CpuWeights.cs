@@ -1,5 +1,12 @@
 namespace Xlstm.Backends.Cpu;
 
+/// <summary>Memory that weights lie in.</summary>
+internal interface IWeightMemory : IDisposable
+{
+    /// <summary>Bytes.</summary>
+    long ByteLength { get; }
+}
+
 /// <summary>A norm's weight and bias, float32 [n] each; the bias may be null.</summary>
 internal readonly unsafe struct NormWeights(float* weight, float* bias)
 {
@@ -48,10 +55,10 @@ internal sealed class CpuBlockWeights
 internal sealed class CpuWeights : IDisposable
 {
     /// <summary>How the matrices are held.</summary>
-    public required WeightFormat Format { get; init; }
+    public required WeightRecipe Recipe { get; init; }
 
-    /// <summary>What holds them all; freed with the weights.</summary>
-    public NativeBuffer? Memory { get; set; }
+    /// <summary>What holds them all, memory or a mapped file; released with the weights.</summary>
+    public IWeightMemory? Memory { get; set; }
 
     /// <summary>Bytes held.</summary>
     public long ByteLength => Memory?.ByteLength ?? 0;

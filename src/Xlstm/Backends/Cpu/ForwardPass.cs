@@ -32,18 +32,8 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         _products = new PanelProducts(MatMulKernel.For(instructionSet), pool.Threads);
     }
 
-    /// <summary>What a matrix's input rows are made from.</summary>
-    private enum RowSource
-    {
-        /// <summary>RMSNorm of the residual stream.</summary>
-        Norm,
-
-        /// <summary>sigmoid(o) times multihead_norm(h).</summary>
-        GatedHeads,
-
-        /// <summary>silu(gate) times up.</summary>
-        SwiGlu,
-    }
+    /// <summary>Told every matrix input, when set: calibration.</summary>
+    public ActivationStatistics? Statistics { get; set; }
 
     /// <summary>Runs a batch. One call at a time.</summary>
     public void Run(ReadOnlySpan<BatchItem> items)
@@ -79,7 +69,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         for (int block = 0; block < _weights.Blocks.Length; block++)
         {
             Mlstm(worker, block);
-            Ffn(worker, _weights.Blocks[block]);
+            Ffn(worker, block);
         }
 
         for (int output = 0; output < _outputs.Count; output += Workspace.LogitRows)
@@ -144,7 +134,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
             _cellCursor = 0;
         }
 
-        float* x1 = InputRows(worker, RowSource.Norm, _config.EmbeddingDim, w.NormMlstm);
+        TileInputs x1 = InputRows(worker, block, MatrixInput.NormMlstm, _config.EmbeddingDim, w.NormMlstm, TileInputs.Of(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
         _products.Run(worker, x1, _tiles,
         [
             new Product(w.Q, _workspace.Q, _config.QkDim),
@@ -156,56 +146,62 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         _pool.Barrier();
         Cell(worker, block);
         _pool.Barrier();
-        float* y = InputRows(worker, RowSource.GatedHeads, _config.VDim, w.MultiheadNorm);
+        TileInputs y = InputRows(worker, block, MatrixInput.GatedHeads, _config.VDim, w.MultiheadNorm, TileInputs.Of(w.OutProj));
         _products.Run(worker, y, _tiles, [new Product(w.OutProj, _workspace.X, _config.EmbeddingDim, accumulate: true)]);
         _pool.Barrier();
     }
 
-    private void Ffn(int worker, CpuBlockWeights w)
+    private void Ffn(int worker, int block)
     {
-        float* x2 = InputRows(worker, RowSource.Norm, _config.EmbeddingDim, w.NormFfn);
+        CpuBlockWeights w = _weights.Blocks[block];
+        TileInputs x2 = InputRows(worker, block, MatrixInput.NormFfn, _config.EmbeddingDim, w.NormFfn, TileInputs.Of(w.ProjUpGate, w.ProjUp));
         _products.Run(worker, x2, _tiles,
         [
             new Product(w.ProjUpGate, _workspace.FfnGate, _config.FfnDim),
             new Product(w.ProjUp, _workspace.FfnUp, _config.FfnDim),
         ]);
         _pool.Barrier();
-        float* z = InputRows(worker, RowSource.SwiGlu, _config.FfnDim, default);
+        TileInputs z = InputRows(worker, block, MatrixInput.SwiGlu, _config.FfnDim, default, TileInputs.Of(w.ProjDown));
         _products.Run(worker, z, _tiles, [new Product(w.ProjDown, _workspace.X, _config.EmbeddingDim, accumulate: true)]);
         _pool.Barrier();
     }
 
-    /// <summary>Makes the input of a matrix product, [T, cols] in tiles.</summary>
-    private float* InputRows(int worker, RowSource source, int cols, NormWeights norm)
+    /// <summary>Makes the input of matrix products, [T, cols] in tiles.</summary>
+    private TileInputs InputRows(int worker, int block, MatrixInput source, int cols, NormWeights norm, Encodings encodings)
     {
         float* row = _workspace.Row(worker);
+        TileInputs inputs;
         if (_tiles.Tokens == 1)
         {
             // Every thread makes the one row for itself: cheaper than one making it and the others waiting.
+            inputs = TileInputs.Lay((byte*)row, 1, cols, encodings | Encodings.Float32);
             InputRow(source, 0, norm, row);
-            return row;
+            inputs.SetRow(_tiles, 0, row, cols);
+            return inputs;
         }
 
+        inputs = TileInputs.Lay(_workspace.Tiles, ActivationTiles.PaddedCount(_tiles.Tokens), cols, encodings);
         (int first, int last) = _pool.Share(_tiles.Tokens, worker);
         for (int t = first; t < last; t++)
         {
             InputRow(source, t, norm, row);
-            _tiles.SetRow(_workspace.Tiles, t, row, cols);
+            Statistics?.Add(block, source, new ReadOnlySpan<float>(row, cols));
+            inputs.SetRow(_tiles, t, row, cols);
         }
 
         _pool.Barrier();
-        return _workspace.Tiles;
+        return inputs;
     }
 
-    private void InputRow(RowSource source, int t, NormWeights norm, float* row)
+    private void InputRow(MatrixInput source, int t, NormWeights norm, float* row)
     {
         XlstmConfig c = _config;
         switch (source)
         {
-            case RowSource.Norm:
+            case MatrixInput.NormMlstm or MatrixInput.NormFfn:
                 Norms.RmsNorm(_workspace.X + ((long)t * c.EmbeddingDim), norm.Weight, norm.Bias, c.EmbeddingDim, c.NormEps, row);
                 break;
-            case RowSource.GatedHeads:
+            case MatrixInput.GatedHeads:
                 for (int head = 0; head < c.NumHeads; head++)
                 {
                     int column = head * c.VHeadDim;
@@ -298,7 +294,10 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         int d = _config.EmbeddingDim;
         var tiles = new ActivationTiles(count);
         float* row = _workspace.Row(worker);
-        float* input = count == 1 ? row : _workspace.Tiles;
+        Encodings encodings = TileInputs.Of(_weights.LmHead.Format);
+        TileInputs inputs = count == 1
+            ? TileInputs.Lay((byte*)row, 1, d, encodings | Encodings.Float32)
+            : TileInputs.Lay(_workspace.Tiles, ActivationTiles.PaddedCount(count), d, encodings);
         (int first, int last) = count == 1 ? (0, 1) : _pool.Share(count, worker);
         for (int i = first; i < last; i++)
         {
@@ -312,10 +311,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
                 Norms.RmsNorm(x, _weights.OutNorm.Weight, _weights.OutNorm.Bias, d, _config.NormEps, row);
             }
 
-            if (count > 1)
-            {
-                tiles.SetRow(input, i, row, d);
-            }
+            inputs.SetRow(tiles, i, row, d);
         }
 
         if (count > 1)
@@ -323,7 +319,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
             _pool.Barrier();
         }
 
-        _products.Run(worker, input, tiles, [new Product(new LinearWeights(_weights.LmHead, null), _workspace.Logits, _config.VocabSize)]);
+        _products.Run(worker, inputs, tiles, [new Product(new LinearWeights(_weights.LmHead, null), _workspace.Logits, _config.VocabSize)]);
 
         // A thread caps and hands out the columns that it has made itself: no barrier between.
         (int firstPanel, int lastPanel) = _pool.Share(_weights.LmHead.Panels, worker);

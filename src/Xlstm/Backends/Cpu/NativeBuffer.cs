@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Xlstm.Backends.Cpu;
 
 /// <summary>Memory outside the garbage collector's heap, aligned for vectors; large ones ask for huge pages, which spare the weights' streams most of their page walks.</summary>
-internal sealed unsafe partial class NativeBuffer : IDisposable
+internal sealed unsafe partial class NativeBuffer : IWeightMemory
 {
     /// <summary>A cache line and a 512-bit vector.</summary>
     public const int Alignment = 64;

@@ -26,10 +26,10 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
 
     /// <summary>One thread's share: a contiguous range of the panels of all products together.</summary>
     /// <param name="worker">The thread.</param>
-    /// <param name="input">The input [T, cols] in tiles; complete.</param>
+    /// <param name="input">The input [T, cols] in tiles, in the forms that the products need; complete.</param>
     /// <param name="tiles">How it is tiled.</param>
     /// <param name="products">The products; their outputs are complete only after a barrier.</param>
-    public void Run(int worker, float* input, ActivationTiles tiles, ReadOnlySpan<Product> products)
+    public void Run(int worker, in TileInputs input, ActivationTiles tiles, ReadOnlySpan<Product> products)
     {
         int total = 0;
         foreach (ref readonly Product product in products)
@@ -52,7 +52,7 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
         }
     }
 
-    private void Run(in Product product, int from, int to, float* input, ActivationTiles tiles)
+    private void Run(in Product product, int from, int to, in TileInputs input, ActivationTiles tiles)
     {
         const int Group = MatMulKernel.GroupPanels, Pair = MatMulKernel.WidePanels;
         float* result = stackalloc float[Lanes * Math.Max(Group * ActivationTiles.Narrow, Pair * ActivationTiles.Wide)];
@@ -67,7 +67,7 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
                 for (int tile = 0; tile < wide; tile++)
                 {
                     (int first, int count, int width) = tiles[tile];
-                    Multiply(matrix, panels, input + ((long)first * matrix.Cols), width, result);
+                    Multiply(matrix, panels, input, first, width, result);
                     Store(product, pair, Math.Min(Pair, to - pair), result, Pair, first, count);
                 }
             }
@@ -78,22 +78,30 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
                 for (int tile = wide; tile < all; tile++)
                 {
                     (int first, int count, int width) = tiles[tile];
-                    Multiply(matrix, panels, input + ((long)first * matrix.Cols), width, result);
+                    Multiply(matrix, panels, input, first, width, result);
                     Store(product, panel, Math.Min(Group, to - panel), result, Group, first, count);
                 }
             }
         }
     }
 
-    private void Multiply(in PackedMatrix matrix, in PanelGroup panels, float* tile, int width, float* result)
+    private void Multiply(in PackedMatrix matrix, in PanelGroup panels, in TileInputs input, int firstToken, int width, float* result)
     {
-        if (matrix.Format == WeightFormat.Float32)
+        int cols = matrix.Cols;
+        switch (matrix.Format)
         {
-            kernel.Float32(panels, matrix.Cols, tile, width, result);
-        }
-        else
-        {
-            kernel.BFloat16(panels, matrix.Cols, tile, width, result);
+            case WeightFormat.Float32:
+                kernel.Float32(panels, cols, input.Float32 + ((long)firstToken * cols), width, result);
+                break;
+            case WeightFormat.BFloat16:
+                kernel.BFloat16(panels, cols, input.Float32 + ((long)firstToken * cols), width, result);
+                break;
+            case WeightFormat.Int8:
+                kernel.Int8(panels, PackedMatrix.GroupCount(cols), input.ForInt8 + ((long)firstToken * QuantizedTiles.TokenBytes(cols, WeightFormat.Int8)), width, result);
+                break;
+            default:
+                kernel.Int4(panels, PackedMatrix.GroupCount(cols), input.ForInt4 + ((long)firstToken * QuantizedTiles.TokenBytes(cols, WeightFormat.Int4)), width, result);
+                break;
         }
     }
 

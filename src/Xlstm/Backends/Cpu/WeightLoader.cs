@@ -42,17 +42,19 @@ internal sealed unsafe class WeightLoader
 
     /// <summary>Loads a checkpoint's weights.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
-    /// <param name="format">How the matrices are held.</param>
+    /// <param name="recipe">How the matrices are held.</param>
     /// <param name="threads">Threads that read and convert.</param>
     /// <param name="progress">Told after every chunk.</param>
     /// <param name="cancellationToken">Honoured between chunks.</param>
+    /// <param name="statistics">Calibration for quantized formats, or null.</param>
     /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in the format.</exception>
-    public static CpuWeights Load(Checkpoint checkpoint, WeightFormat format, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken)
+    public static CpuWeights Load(Checkpoint checkpoint, WeightRecipe recipe, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken, ActivationStatistics? statistics = null)
     {
-        var memory = new NativeBuffer(WeightLayout.Measure(checkpoint.Config, format), zeroed: false);
+        var memory = new NativeBuffer(WeightLayout.Measure(checkpoint.Config, recipe), zeroed: false);
         try
         {
-            (CpuWeights weights, IReadOnlyList<TensorPlacement> placements) = WeightLayout.Bind(checkpoint, format, memory);
+            (CpuWeights weights, IReadOnlyList<TensorPlacement> placements) = WeightLayout.Place(checkpoint, recipe, memory.Pointer, statistics);
+            weights.Memory = memory;
             new WeightLoader(checkpoint, placements, progress).Fill(placements, threads, cancellationToken);
             return weights;
         }
@@ -116,12 +118,12 @@ internal sealed unsafe class WeightLoader
 
         PackedMatrix matrix = placement.Matrix;
         Span<float> row = buffers.Row(cols);
-        float limit = matrix.Format == WeightFormat.BFloat16 ? BFloat16Overflow : float.MaxValue;
+        float limit = matrix.Format == WeightFormat.Float32 ? float.MaxValue : BFloat16Overflow; // quantized weights have bfloat16 scales
         for (int i = 0; i < count; i++)
         {
             Widen(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
             Check(row, limit, source, first + i);
-            matrix.SetRow(placement.FirstRow + first + i, row);
+            matrix.SetRow(placement.FirstRow + first + i, row, placement.Importance);
         }
 
         int end = placement.FirstRow + first + count;
@@ -192,7 +194,7 @@ internal sealed unsafe class WeightLoader
 
         string file = Path.Combine(_checkpoint.Folder, _checkpoint.Shards[source.ShardIndex].Name);
         string found = float.IsFinite(values[col])
-            ? $"{values[col]:R}, which bfloat16 cannot hold (--weights float32 can)"
+            ? $"{values[col]:R}, which bfloat16 cannot hold (float32 can)"
             : $"{values[col]}; weights must be finite numbers";
         throw new CheckpointException($"{file}: tensor {source.Name} has at row {row}, column {col} the value {found}");
     }

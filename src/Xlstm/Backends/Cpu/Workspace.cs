@@ -12,7 +12,6 @@ internal sealed unsafe class Workspace : IDisposable
     public const int LogitRows = 4 * ActivationTiles.Wide;
 
     private readonly XlstmConfig _config;
-    private readonly int _largest;
     private readonly NativeBuffer _perThread;
     private readonly long _perThreadFloats;
     private NativeBuffer? _memory;
@@ -23,7 +22,6 @@ internal sealed unsafe class Workspace : IDisposable
     public Workspace(XlstmConfig config, int threads)
     {
         _config = config;
-        _largest = LargestInput(config);
         _perThreadFloats = PerThreadFloats(config);
         _perThread = new NativeBuffer(sizeof(float) * _perThreadFloats * threads);
         Reserve(1);
@@ -59,8 +57,8 @@ internal sealed unsafe class Workspace : IDisposable
     /// <summary>The scalars of every step and head, [T, H].</summary>
     public MlstmCell.StepScalars* Scalars { get; private set; }
 
-    /// <summary>The tiles that a matrix kernel reads, for any number of columns up to the widest input.</summary>
-    public float* Tiles { get; private set; }
+    /// <summary>The tiles that matrix kernels read: room for a batch of the widest input in every form.</summary>
+    public byte* Tiles { get; private set; }
 
     /// <summary>float32 [<see cref="LogitRows"/>, V].</summary>
     public float* Logits => (float*)_logits!.Pointer;
@@ -69,11 +67,11 @@ internal sealed unsafe class Workspace : IDisposable
     public static long MaxByteLength(XlstmConfig config, int threads) =>
         (sizeof(float) * ((PerThreadFloats(config) * threads) + ((long)LogitRows * config.VocabSize))) + ByteLength(config, MaxTokens);
 
-    /// <summary>One thread's row, as long as the widest input: the tile of a batch of one token, or the row a token's tile is filled from.</summary>
-    public float* Row(int thread) => (float*)_perThread.Pointer + (thread * _perThreadFloats);
+    /// <summary>One thread's row, as long as the widest input: the float32 tile of a batch of one token, or the row a token's tile is filled from. A row's other forms have room behind it.</summary>
+    public float* Row(int thread) => CellScratch(thread) + Align((long)_config.QkHeadDim * MlstmCell.ColumnBlock);
 
     /// <summary>One thread's block of C, [dqk, <see cref="MlstmCell.ColumnBlock"/>].</summary>
-    public float* CellScratch(int thread) => Row(thread) + Align(_largest);
+    public float* CellScratch(int thread) => (float*)_perThread.Pointer + (thread * _perThreadFloats);
 
     /// <summary>Makes room for a batch.</summary>
     /// <param name="tokens">T, at most <see cref="MaxTokens"/>.</param>
@@ -98,7 +96,7 @@ internal sealed unsafe class Workspace : IDisposable
         FfnGate = Take(ref next, (long)tokens * _config.FfnDim);
         FfnUp = Take(ref next, (long)tokens * _config.FfnDim);
         Scalars = (MlstmCell.StepScalars*)Take(ref next, (long)tokens * _config.NumHeads * (sizeof(MlstmCell.StepScalars) / sizeof(float)));
-        Tiles = Take(ref next, ActivationTiles.FloatCount(tokens, _largest));
+        Tiles = (byte*)Take(ref next, TileBytes(_config, tokens) / sizeof(float));
         _capacity = tokens;
     }
 
@@ -125,13 +123,18 @@ internal sealed unsafe class Workspace : IDisposable
 
     private static int LargestInput(XlstmConfig c) => Math.Max(c.EmbeddingDim, Math.Max(c.VDim, c.FfnDim));
 
-    private static long PerThreadFloats(XlstmConfig c) => Align(LargestInput(c)) + Align((long)c.QkHeadDim * MlstmCell.ColumnBlock);
+    private static long PerThreadFloats(XlstmConfig c) =>
+        Align(TileInputs.TokenBytes(LargestInput(c), AllForms) / sizeof(float)) + Align((long)c.QkHeadDim * MlstmCell.ColumnBlock);
+
+    private static long TileBytes(XlstmConfig c, int tokens) => ActivationTiles.PaddedCount(tokens) * TileInputs.TokenBytes(LargestInput(c), AllForms);
 
     private static long ByteLength(XlstmConfig c, int tokens)
     {
         long row = c.EmbeddingDim + (2L * c.QkDim) + (3L * c.VDim) + (2L * c.NumHeads) + (2L * c.FfnDim) + (c.NumHeads * (sizeof(MlstmCell.StepScalars) / sizeof(float)));
-        return sizeof(float) * ((tokens * row) + ActivationTiles.FloatCount(tokens, LargestInput(c)) + (11 * FloatAlignment));
+        return (sizeof(float) * ((tokens * row) + (11 * FloatAlignment))) + TileBytes(c, tokens);
     }
+
+    private const Encodings AllForms = Encodings.Float32 | Encodings.ForInt8 | Encodings.ForInt4;
 
     private const int FloatAlignment = NativeBuffer.Alignment / sizeof(float);
 

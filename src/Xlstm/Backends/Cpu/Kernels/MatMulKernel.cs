@@ -12,7 +12,7 @@ internal unsafe struct PanelGroup
 /// <summary>
 /// Products of weight panels with activation tiles, one class an instruction set. All of them, and every shape of one, compute
 /// each output as <c>acc = 0; for k = 0 .. K-1: acc = fma(w[row, k], x[token, k], acc)</c>: one accumulator an output, K in
-/// order. So prefill, decode, any batch, any number of threads and (where there is a fused multiply-add) any instruction
+/// order (quantized weights: groups of K in order). So prefill, decode, any batch, any number of threads and (where there is a fused multiply-add) any instruction
 /// set give the same bits.
 /// </summary>
 internal abstract unsafe class MatMulKernel
@@ -41,4 +41,21 @@ internal abstract unsafe class MatMulKernel
 
     /// <summary>bfloat16 panels times a tile; the rest as <see cref="Float32"/>.</summary>
     public abstract void BFloat16(in PanelGroup panels, int cols, float* tile, int width, float* result);
+
+    /// <summary>
+    /// int8 panels times a tile of <see cref="QuantizedTiles"/>: per group of 32 columns an exact integer sum, then
+    /// <c>acc = fma(sum, weight scale * activation scale, acc)</c>, groups in order.
+    /// </summary>
+    /// <param name="panels">Four panels at widths 1 and 4, two at width 12.</param>
+    /// <param name="groups">Groups of a row; even.</param>
+    /// <param name="tile">The encoded activations.</param>
+    /// <param name="width">1, 4 or 12.</param>
+    /// <param name="result">float32 [width, panels * 16].</param>
+    public abstract void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result);
+
+    /// <summary>
+    /// int4 panels times a tile: as <see cref="Int8"/>, and per group <c>acc = fma(-minimum, sum of the group's activations, acc)</c>
+    /// after it.
+    /// </summary>
+    public abstract void Int4(in PanelGroup panels, int groups, byte* tile, int width, float* result);
 }

@@ -54,6 +54,15 @@ internal static class VectorMath
         return (x4[0] + x4[2]) + (x4[1] + x4[3]);
     }
 
+    /// <summary>Largest lane.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Max(Vector512<float> x)
+    {
+        Vector256<float> x8 = Vector256.Max(x.GetLower(), x.GetUpper());
+        Vector128<float> x4 = Vector128.Max(x8.GetLower(), x8.GetUpper());
+        return Math.Max(Math.Max(x4[0], x4[2]), Math.Max(x4[1], x4[3]));
+    }
+
     /// <summary>Loads up to 16 floats; the lanes past <paramref name="count"/> are zero.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static unsafe Vector512<float> Load(float* source, int count) => count >= Lanes ? Vector512.Load(source) : LoadPart(source, count);

@@ -1,0 +1,378 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Xlstm.Backends.Cpu.Kernels;
+
+/// <summary>int8 panels: weights widened to 16 bits, columns in pairs (0, 2) and (1, 3) of each four because two shifts make those.</summary>
+internal sealed unsafe partial class MatMulAvx512
+{
+    /// <inheritdoc/>
+    public override void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result)
+    {
+        switch (width)
+        {
+            case 1:
+                Int8Group4x1(panels, groups, tile, result);
+                break;
+            case ActivationTiles.Narrow:
+                Int8Group4x4(panels, groups, tile, result);
+                break;
+            default:
+                Int8Pair2x12(panels, groups, tile, result);
+                break;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Int8Group4x1(in PanelGroup panels, int groups, byte* tile, float* result)
+    {
+        byte* p0 = panels.P0, p1 = panels.P1, p2 = panels.P2, p3 = panels.P3;
+        Vector512<float>.Zero.Store(result);
+        Vector512<float>.Zero.Store(result + 16);
+        Vector512<float>.Zero.Store(result + 32);
+        Vector512<float>.Zero.Store(result + 48);
+
+        for (int group = 0; group < groups; group++)
+        {
+            // A pair of groups shares one cache line of scales, at the front.
+            int odd = group & 1;
+            Vector512<float> s0 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p0 + (odd * 32)))) << 16).AsSingle(), s1 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p1 + (odd * 32)))) << 16).AsSingle(), s2 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p2 + (odd * 32)))) << 16).AsSingle(), s3 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p3 + (odd * 32)))) << 16).AsSingle();
+            byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes), w1 = p1 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes), w2 = p2 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes), w3 = p3 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes);
+            int* x = (int*)(tile + (2 * sizeof(float) * 1));
+            Vector512<int> a0_0 = Vector512<int>.Zero, a1_0 = Vector512<int>.Zero, a2_0 = Vector512<int>.Zero, a3_0 = Vector512<int>.Zero;
+            for (int step = 0; step < 8; step++)
+            {
+                Sse.Prefetch0(w0 + PrefetchBytes);
+                Sse.Prefetch0(w1 + PrefetchBytes);
+                Sse.Prefetch0(w2 + PrefetchBytes);
+                Sse.Prefetch0(w3 + PrefetchBytes);
+                Vector512<short> q0 = Vector512.Load((short*)w0), q1 = Vector512.Load((short*)w1), q2 = Vector512.Load((short*)w2), q3 = Vector512.Load((short*)w3);
+                Vector512<short> even0 = (q0 << 8) >> 8, even1 = (q1 << 8) >> 8, even2 = (q2 << 8) >> 8, even3 = (q3 << 8) >> 8;
+                Vector512<short> odd0 = q0 >> 8, odd1 = q1 >> 8, odd2 = q2 >> 8, odd3 = q3 >> 8;
+                Vector512<short> x0a = Vector512.Create(x[0]).AsInt16();
+                a0_0 += Avx512BW.MultiplyAddAdjacent(even0, x0a);
+                a1_0 += Avx512BW.MultiplyAddAdjacent(even1, x0a);
+                a2_0 += Avx512BW.MultiplyAddAdjacent(even2, x0a);
+                a3_0 += Avx512BW.MultiplyAddAdjacent(even3, x0a);
+                Vector512<short> x0b = Vector512.Create(x[1]).AsInt16();
+                a0_0 += Avx512BW.MultiplyAddAdjacent(odd0, x0b);
+                a1_0 += Avx512BW.MultiplyAddAdjacent(odd1, x0b);
+                a2_0 += Avx512BW.MultiplyAddAdjacent(odd2, x0b);
+                a3_0 += Avx512BW.MultiplyAddAdjacent(odd3, x0b);
+                w0 += 64;
+                w1 += 64;
+                w2 += 64;
+                w3 += 64;
+                x += 2;
+            }
+
+            float* xScale = (float*)tile;
+            Vector512<float> scale0 = Vector512.Create(xScale[0]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_0), s0 * scale0, Vector512.Load(result)).Store(result);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_0), s1 * scale0, Vector512.Load(result + 16)).Store(result + 16);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a2_0), s2 * scale0, Vector512.Load(result + 32)).Store(result + 32);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a3_0), s3 * scale0, Vector512.Load(result + 48)).Store(result + 48);
+            tile += (2 * sizeof(float) * 1) + (16 * sizeof(int) * 1);
+            if (odd != 0)
+            {
+                p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+                p1 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+                p2 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+                p3 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Int8Group4x4(in PanelGroup panels, int groups, byte* tile, float* result)
+    {
+        byte* p0 = panels.P0, p1 = panels.P1, p2 = panels.P2, p3 = panels.P3;
+        Vector512<float>.Zero.Store(result);
+        Vector512<float>.Zero.Store(result + 16);
+        Vector512<float>.Zero.Store(result + 32);
+        Vector512<float>.Zero.Store(result + 48);
+        Vector512<float>.Zero.Store(result + 64);
+        Vector512<float>.Zero.Store(result + 80);
+        Vector512<float>.Zero.Store(result + 96);
+        Vector512<float>.Zero.Store(result + 112);
+        Vector512<float>.Zero.Store(result + 128);
+        Vector512<float>.Zero.Store(result + 144);
+        Vector512<float>.Zero.Store(result + 160);
+        Vector512<float>.Zero.Store(result + 176);
+        Vector512<float>.Zero.Store(result + 192);
+        Vector512<float>.Zero.Store(result + 208);
+        Vector512<float>.Zero.Store(result + 224);
+        Vector512<float>.Zero.Store(result + 240);
+
+        for (int group = 0; group < groups; group++)
+        {
+            // A pair of groups shares one cache line of scales, at the front.
+            int odd = group & 1;
+            Vector512<float> s0 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p0 + (odd * 32)))) << 16).AsSingle(), s1 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p1 + (odd * 32)))) << 16).AsSingle(), s2 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p2 + (odd * 32)))) << 16).AsSingle(), s3 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p3 + (odd * 32)))) << 16).AsSingle();
+            byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes), w1 = p1 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes), w2 = p2 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes), w3 = p3 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes);
+            int* x = (int*)(tile + (2 * sizeof(float) * 4));
+            Vector512<int> a0_0 = Vector512<int>.Zero, a1_0 = Vector512<int>.Zero, a2_0 = Vector512<int>.Zero, a3_0 = Vector512<int>.Zero;
+            Vector512<int> a0_1 = Vector512<int>.Zero, a1_1 = Vector512<int>.Zero, a2_1 = Vector512<int>.Zero, a3_1 = Vector512<int>.Zero;
+            Vector512<int> a0_2 = Vector512<int>.Zero, a1_2 = Vector512<int>.Zero, a2_2 = Vector512<int>.Zero, a3_2 = Vector512<int>.Zero;
+            Vector512<int> a0_3 = Vector512<int>.Zero, a1_3 = Vector512<int>.Zero, a2_3 = Vector512<int>.Zero, a3_3 = Vector512<int>.Zero;
+            for (int step = 0; step < 8; step++)
+            {
+                Vector512<short> q0 = Vector512.Load((short*)w0), q1 = Vector512.Load((short*)w1), q2 = Vector512.Load((short*)w2), q3 = Vector512.Load((short*)w3);
+                Vector512<short> even0 = (q0 << 8) >> 8, even1 = (q1 << 8) >> 8, even2 = (q2 << 8) >> 8, even3 = (q3 << 8) >> 8;
+                Vector512<short> odd0 = q0 >> 8, odd1 = q1 >> 8, odd2 = q2 >> 8, odd3 = q3 >> 8;
+                Vector512<short> x0a = Vector512.Create(x[0]).AsInt16();
+                a0_0 += Avx512BW.MultiplyAddAdjacent(even0, x0a);
+                a1_0 += Avx512BW.MultiplyAddAdjacent(even1, x0a);
+                a2_0 += Avx512BW.MultiplyAddAdjacent(even2, x0a);
+                a3_0 += Avx512BW.MultiplyAddAdjacent(even3, x0a);
+                Vector512<short> x1a = Vector512.Create(x[1]).AsInt16();
+                a0_1 += Avx512BW.MultiplyAddAdjacent(even0, x1a);
+                a1_1 += Avx512BW.MultiplyAddAdjacent(even1, x1a);
+                a2_1 += Avx512BW.MultiplyAddAdjacent(even2, x1a);
+                a3_1 += Avx512BW.MultiplyAddAdjacent(even3, x1a);
+                Vector512<short> x2a = Vector512.Create(x[2]).AsInt16();
+                a0_2 += Avx512BW.MultiplyAddAdjacent(even0, x2a);
+                a1_2 += Avx512BW.MultiplyAddAdjacent(even1, x2a);
+                a2_2 += Avx512BW.MultiplyAddAdjacent(even2, x2a);
+                a3_2 += Avx512BW.MultiplyAddAdjacent(even3, x2a);
+                Vector512<short> x3a = Vector512.Create(x[3]).AsInt16();
+                a0_3 += Avx512BW.MultiplyAddAdjacent(even0, x3a);
+                a1_3 += Avx512BW.MultiplyAddAdjacent(even1, x3a);
+                a2_3 += Avx512BW.MultiplyAddAdjacent(even2, x3a);
+                a3_3 += Avx512BW.MultiplyAddAdjacent(even3, x3a);
+                Vector512<short> x0b = Vector512.Create(x[4]).AsInt16();
+                a0_0 += Avx512BW.MultiplyAddAdjacent(odd0, x0b);
+                a1_0 += Avx512BW.MultiplyAddAdjacent(odd1, x0b);
+                a2_0 += Avx512BW.MultiplyAddAdjacent(odd2, x0b);
+                a3_0 += Avx512BW.MultiplyAddAdjacent(odd3, x0b);
+                Vector512<short> x1b = Vector512.Create(x[5]).AsInt16();
+                a0_1 += Avx512BW.MultiplyAddAdjacent(odd0, x1b);
+                a1_1 += Avx512BW.MultiplyAddAdjacent(odd1, x1b);
+                a2_1 += Avx512BW.MultiplyAddAdjacent(odd2, x1b);
+                a3_1 += Avx512BW.MultiplyAddAdjacent(odd3, x1b);
+                Vector512<short> x2b = Vector512.Create(x[6]).AsInt16();
+                a0_2 += Avx512BW.MultiplyAddAdjacent(odd0, x2b);
+                a1_2 += Avx512BW.MultiplyAddAdjacent(odd1, x2b);
+                a2_2 += Avx512BW.MultiplyAddAdjacent(odd2, x2b);
+                a3_2 += Avx512BW.MultiplyAddAdjacent(odd3, x2b);
+                Vector512<short> x3b = Vector512.Create(x[7]).AsInt16();
+                a0_3 += Avx512BW.MultiplyAddAdjacent(odd0, x3b);
+                a1_3 += Avx512BW.MultiplyAddAdjacent(odd1, x3b);
+                a2_3 += Avx512BW.MultiplyAddAdjacent(odd2, x3b);
+                a3_3 += Avx512BW.MultiplyAddAdjacent(odd3, x3b);
+                w0 += 64;
+                w1 += 64;
+                w2 += 64;
+                w3 += 64;
+                x += 8;
+            }
+
+            float* xScale = (float*)tile;
+            Vector512<float> scale0 = Vector512.Create(xScale[0]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_0), s0 * scale0, Vector512.Load(result)).Store(result);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_0), s1 * scale0, Vector512.Load(result + 16)).Store(result + 16);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a2_0), s2 * scale0, Vector512.Load(result + 32)).Store(result + 32);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a3_0), s3 * scale0, Vector512.Load(result + 48)).Store(result + 48);
+            Vector512<float> scale1 = Vector512.Create(xScale[1]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_1), s0 * scale1, Vector512.Load(result + 64)).Store(result + 64);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_1), s1 * scale1, Vector512.Load(result + 80)).Store(result + 80);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a2_1), s2 * scale1, Vector512.Load(result + 96)).Store(result + 96);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a3_1), s3 * scale1, Vector512.Load(result + 112)).Store(result + 112);
+            Vector512<float> scale2 = Vector512.Create(xScale[2]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_2), s0 * scale2, Vector512.Load(result + 128)).Store(result + 128);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_2), s1 * scale2, Vector512.Load(result + 144)).Store(result + 144);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a2_2), s2 * scale2, Vector512.Load(result + 160)).Store(result + 160);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a3_2), s3 * scale2, Vector512.Load(result + 176)).Store(result + 176);
+            Vector512<float> scale3 = Vector512.Create(xScale[3]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_3), s0 * scale3, Vector512.Load(result + 192)).Store(result + 192);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_3), s1 * scale3, Vector512.Load(result + 208)).Store(result + 208);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a2_3), s2 * scale3, Vector512.Load(result + 224)).Store(result + 224);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a3_3), s3 * scale3, Vector512.Load(result + 240)).Store(result + 240);
+            tile += (2 * sizeof(float) * 4) + (16 * sizeof(int) * 4);
+            if (odd != 0)
+            {
+                p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+                p1 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+                p2 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+                p3 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Int8Pair2x12(in PanelGroup panels, int groups, byte* tile, float* result)
+    {
+        byte* p0 = panels.P0, p1 = panels.P1;
+        Vector512<float>.Zero.Store(result);
+        Vector512<float>.Zero.Store(result + 16);
+        Vector512<float>.Zero.Store(result + 32);
+        Vector512<float>.Zero.Store(result + 48);
+        Vector512<float>.Zero.Store(result + 64);
+        Vector512<float>.Zero.Store(result + 80);
+        Vector512<float>.Zero.Store(result + 96);
+        Vector512<float>.Zero.Store(result + 112);
+        Vector512<float>.Zero.Store(result + 128);
+        Vector512<float>.Zero.Store(result + 144);
+        Vector512<float>.Zero.Store(result + 160);
+        Vector512<float>.Zero.Store(result + 176);
+        Vector512<float>.Zero.Store(result + 192);
+        Vector512<float>.Zero.Store(result + 208);
+        Vector512<float>.Zero.Store(result + 224);
+        Vector512<float>.Zero.Store(result + 240);
+        Vector512<float>.Zero.Store(result + 256);
+        Vector512<float>.Zero.Store(result + 272);
+        Vector512<float>.Zero.Store(result + 288);
+        Vector512<float>.Zero.Store(result + 304);
+        Vector512<float>.Zero.Store(result + 320);
+        Vector512<float>.Zero.Store(result + 336);
+        Vector512<float>.Zero.Store(result + 352);
+        Vector512<float>.Zero.Store(result + 368);
+
+        for (int group = 0; group < groups; group++)
+        {
+            // A pair of groups shares one cache line of scales, at the front.
+            int odd = group & 1;
+            Vector512<float> s0 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p0 + (odd * 32)))) << 16).AsSingle(), s1 = (Avx512F.ConvertToVector512UInt32(Vector256.Load((ushort*)(p1 + (odd * 32)))) << 16).AsSingle();
+            byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes), w1 = p1 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes);
+            int* x = (int*)(tile + (2 * sizeof(float) * 12));
+            Vector512<int> a0_0 = Vector512<int>.Zero, a1_0 = Vector512<int>.Zero;
+            Vector512<int> a0_1 = Vector512<int>.Zero, a1_1 = Vector512<int>.Zero;
+            Vector512<int> a0_2 = Vector512<int>.Zero, a1_2 = Vector512<int>.Zero;
+            Vector512<int> a0_3 = Vector512<int>.Zero, a1_3 = Vector512<int>.Zero;
+            Vector512<int> a0_4 = Vector512<int>.Zero, a1_4 = Vector512<int>.Zero;
+            Vector512<int> a0_5 = Vector512<int>.Zero, a1_5 = Vector512<int>.Zero;
+            Vector512<int> a0_6 = Vector512<int>.Zero, a1_6 = Vector512<int>.Zero;
+            Vector512<int> a0_7 = Vector512<int>.Zero, a1_7 = Vector512<int>.Zero;
+            Vector512<int> a0_8 = Vector512<int>.Zero, a1_8 = Vector512<int>.Zero;
+            Vector512<int> a0_9 = Vector512<int>.Zero, a1_9 = Vector512<int>.Zero;
+            Vector512<int> a0_10 = Vector512<int>.Zero, a1_10 = Vector512<int>.Zero;
+            Vector512<int> a0_11 = Vector512<int>.Zero, a1_11 = Vector512<int>.Zero;
+            for (int step = 0; step < 8; step++)
+            {
+                Vector512<short> q0 = Vector512.Load((short*)w0), q1 = Vector512.Load((short*)w1);
+                Vector512<short> even0 = (q0 << 8) >> 8, even1 = (q1 << 8) >> 8;
+                Vector512<short> odd0 = q0 >> 8, odd1 = q1 >> 8;
+                Vector512<short> x0a = Vector512.Create(x[0]).AsInt16();
+                a0_0 += Avx512BW.MultiplyAddAdjacent(even0, x0a);
+                a1_0 += Avx512BW.MultiplyAddAdjacent(even1, x0a);
+                Vector512<short> x1a = Vector512.Create(x[1]).AsInt16();
+                a0_1 += Avx512BW.MultiplyAddAdjacent(even0, x1a);
+                a1_1 += Avx512BW.MultiplyAddAdjacent(even1, x1a);
+                Vector512<short> x2a = Vector512.Create(x[2]).AsInt16();
+                a0_2 += Avx512BW.MultiplyAddAdjacent(even0, x2a);
+                a1_2 += Avx512BW.MultiplyAddAdjacent(even1, x2a);
+                Vector512<short> x3a = Vector512.Create(x[3]).AsInt16();
+                a0_3 += Avx512BW.MultiplyAddAdjacent(even0, x3a);
+                a1_3 += Avx512BW.MultiplyAddAdjacent(even1, x3a);
+                Vector512<short> x4a = Vector512.Create(x[4]).AsInt16();
+                a0_4 += Avx512BW.MultiplyAddAdjacent(even0, x4a);
+                a1_4 += Avx512BW.MultiplyAddAdjacent(even1, x4a);
+                Vector512<short> x5a = Vector512.Create(x[5]).AsInt16();
+                a0_5 += Avx512BW.MultiplyAddAdjacent(even0, x5a);
+                a1_5 += Avx512BW.MultiplyAddAdjacent(even1, x5a);
+                Vector512<short> x6a = Vector512.Create(x[6]).AsInt16();
+                a0_6 += Avx512BW.MultiplyAddAdjacent(even0, x6a);
+                a1_6 += Avx512BW.MultiplyAddAdjacent(even1, x6a);
+                Vector512<short> x7a = Vector512.Create(x[7]).AsInt16();
+                a0_7 += Avx512BW.MultiplyAddAdjacent(even0, x7a);
+                a1_7 += Avx512BW.MultiplyAddAdjacent(even1, x7a);
+                Vector512<short> x8a = Vector512.Create(x[8]).AsInt16();
+                a0_8 += Avx512BW.MultiplyAddAdjacent(even0, x8a);
+                a1_8 += Avx512BW.MultiplyAddAdjacent(even1, x8a);
+                Vector512<short> x9a = Vector512.Create(x[9]).AsInt16();
+                a0_9 += Avx512BW.MultiplyAddAdjacent(even0, x9a);
+                a1_9 += Avx512BW.MultiplyAddAdjacent(even1, x9a);
+                Vector512<short> x10a = Vector512.Create(x[10]).AsInt16();
+                a0_10 += Avx512BW.MultiplyAddAdjacent(even0, x10a);
+                a1_10 += Avx512BW.MultiplyAddAdjacent(even1, x10a);
+                Vector512<short> x11a = Vector512.Create(x[11]).AsInt16();
+                a0_11 += Avx512BW.MultiplyAddAdjacent(even0, x11a);
+                a1_11 += Avx512BW.MultiplyAddAdjacent(even1, x11a);
+                Vector512<short> x0b = Vector512.Create(x[12]).AsInt16();
+                a0_0 += Avx512BW.MultiplyAddAdjacent(odd0, x0b);
+                a1_0 += Avx512BW.MultiplyAddAdjacent(odd1, x0b);
+                Vector512<short> x1b = Vector512.Create(x[13]).AsInt16();
+                a0_1 += Avx512BW.MultiplyAddAdjacent(odd0, x1b);
+                a1_1 += Avx512BW.MultiplyAddAdjacent(odd1, x1b);
+                Vector512<short> x2b = Vector512.Create(x[14]).AsInt16();
+                a0_2 += Avx512BW.MultiplyAddAdjacent(odd0, x2b);
+                a1_2 += Avx512BW.MultiplyAddAdjacent(odd1, x2b);
+                Vector512<short> x3b = Vector512.Create(x[15]).AsInt16();
+                a0_3 += Avx512BW.MultiplyAddAdjacent(odd0, x3b);
+                a1_3 += Avx512BW.MultiplyAddAdjacent(odd1, x3b);
+                Vector512<short> x4b = Vector512.Create(x[16]).AsInt16();
+                a0_4 += Avx512BW.MultiplyAddAdjacent(odd0, x4b);
+                a1_4 += Avx512BW.MultiplyAddAdjacent(odd1, x4b);
+                Vector512<short> x5b = Vector512.Create(x[17]).AsInt16();
+                a0_5 += Avx512BW.MultiplyAddAdjacent(odd0, x5b);
+                a1_5 += Avx512BW.MultiplyAddAdjacent(odd1, x5b);
+                Vector512<short> x6b = Vector512.Create(x[18]).AsInt16();
+                a0_6 += Avx512BW.MultiplyAddAdjacent(odd0, x6b);
+                a1_6 += Avx512BW.MultiplyAddAdjacent(odd1, x6b);
+                Vector512<short> x7b = Vector512.Create(x[19]).AsInt16();
+                a0_7 += Avx512BW.MultiplyAddAdjacent(odd0, x7b);
+                a1_7 += Avx512BW.MultiplyAddAdjacent(odd1, x7b);
+                Vector512<short> x8b = Vector512.Create(x[20]).AsInt16();
+                a0_8 += Avx512BW.MultiplyAddAdjacent(odd0, x8b);
+                a1_8 += Avx512BW.MultiplyAddAdjacent(odd1, x8b);
+                Vector512<short> x9b = Vector512.Create(x[21]).AsInt16();
+                a0_9 += Avx512BW.MultiplyAddAdjacent(odd0, x9b);
+                a1_9 += Avx512BW.MultiplyAddAdjacent(odd1, x9b);
+                Vector512<short> x10b = Vector512.Create(x[22]).AsInt16();
+                a0_10 += Avx512BW.MultiplyAddAdjacent(odd0, x10b);
+                a1_10 += Avx512BW.MultiplyAddAdjacent(odd1, x10b);
+                Vector512<short> x11b = Vector512.Create(x[23]).AsInt16();
+                a0_11 += Avx512BW.MultiplyAddAdjacent(odd0, x11b);
+                a1_11 += Avx512BW.MultiplyAddAdjacent(odd1, x11b);
+                w0 += 64;
+                w1 += 64;
+                x += 24;
+            }
+
+            float* xScale = (float*)tile;
+            Vector512<float> scale0 = Vector512.Create(xScale[0]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_0), s0 * scale0, Vector512.Load(result)).Store(result);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_0), s1 * scale0, Vector512.Load(result + 16)).Store(result + 16);
+            Vector512<float> scale1 = Vector512.Create(xScale[1]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_1), s0 * scale1, Vector512.Load(result + 32)).Store(result + 32);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_1), s1 * scale1, Vector512.Load(result + 48)).Store(result + 48);
+            Vector512<float> scale2 = Vector512.Create(xScale[2]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_2), s0 * scale2, Vector512.Load(result + 64)).Store(result + 64);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_2), s1 * scale2, Vector512.Load(result + 80)).Store(result + 80);
+            Vector512<float> scale3 = Vector512.Create(xScale[3]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_3), s0 * scale3, Vector512.Load(result + 96)).Store(result + 96);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_3), s1 * scale3, Vector512.Load(result + 112)).Store(result + 112);
+            Vector512<float> scale4 = Vector512.Create(xScale[4]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_4), s0 * scale4, Vector512.Load(result + 128)).Store(result + 128);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_4), s1 * scale4, Vector512.Load(result + 144)).Store(result + 144);
+            Vector512<float> scale5 = Vector512.Create(xScale[5]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_5), s0 * scale5, Vector512.Load(result + 160)).Store(result + 160);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_5), s1 * scale5, Vector512.Load(result + 176)).Store(result + 176);
+            Vector512<float> scale6 = Vector512.Create(xScale[6]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_6), s0 * scale6, Vector512.Load(result + 192)).Store(result + 192);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_6), s1 * scale6, Vector512.Load(result + 208)).Store(result + 208);
+            Vector512<float> scale7 = Vector512.Create(xScale[7]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_7), s0 * scale7, Vector512.Load(result + 224)).Store(result + 224);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_7), s1 * scale7, Vector512.Load(result + 240)).Store(result + 240);
+            Vector512<float> scale8 = Vector512.Create(xScale[8]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_8), s0 * scale8, Vector512.Load(result + 256)).Store(result + 256);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_8), s1 * scale8, Vector512.Load(result + 272)).Store(result + 272);
+            Vector512<float> scale9 = Vector512.Create(xScale[9]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_9), s0 * scale9, Vector512.Load(result + 288)).Store(result + 288);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_9), s1 * scale9, Vector512.Load(result + 304)).Store(result + 304);
+            Vector512<float> scale10 = Vector512.Create(xScale[10]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_10), s0 * scale10, Vector512.Load(result + 320)).Store(result + 320);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_10), s1 * scale10, Vector512.Load(result + 336)).Store(result + 336);
+            Vector512<float> scale11 = Vector512.Create(xScale[11]);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a0_11), s0 * scale11, Vector512.Load(result + 352)).Store(result + 352);
+            Avx512F.FusedMultiplyAdd(Vector512.ConvertToSingle(a1_11), s1 * scale11, Vector512.Load(result + 368)).Store(result + 368);
+            tile += (2 * sizeof(float) * 12) + (16 * sizeof(int) * 12);
+            if (odd != 0)
+            {
+                p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+                p1 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
+            }
+        }
+    }
+}

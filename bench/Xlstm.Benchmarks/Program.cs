@@ -1,1 +1,1 @@
-return 0;
+return args is ["cuda", .. var rest] ? Xlstm.Benchmarks.CudaBenchmark.Run(rest) : 0;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Xlstm.Backends;
 using Xlstm.Backends.Cpu;
+using Xlstm.Backends.Cuda;
 using Xlstm.Checkpoints;
 using Xlstm.Generation;
 
@@ -83,12 +84,15 @@ public sealed class XlstmModel : IDisposable
         WeightFormat format = options.Weights ?? DefaultFormat(checkpoint);
         Tokenizer? tokenizer = File.Exists(Path.Combine(folder, "tokenizer.json")) ? Tokenizer.Load(folder) : null;
         GenerationOptions defaults = GenerationConfig.Read(folder);
-        if (options.CheckMemory)
+        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint.Config, format);
+        if (options.CheckMemory && gpu is null)
         {
             CheckMemory(checkpoint, format, threads);
         }
 
-        Backend backend = CpuBackend.Load(checkpoint, format, threads, CpuInstructionSets.Best, progress, cancellationToken);
+        Backend backend = gpu is null
+            ? CpuBackend.Load(checkpoint, format, threads, CpuInstructionSets.Best, progress, cancellationToken)
+            : CudaBackend.Load(gpu, checkpoint, format, threads, progress, cancellationToken);
         return new XlstmModel(checkpoint, tokenizer, defaults, backend);
     }
 

@@ -46,7 +46,7 @@ internal sealed class CudaBackend : Backend
     public XlstmConfig Config => _config;
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public long WorkspaceBytes => _step.ByteLength + _rows.MaxByteLength;
+    public long WorkspaceBytes => _step.ByteLength + RowsPass.WorkspaceBytes(_config, _weights.Format);
 
     /// <summary>What the driver's compiler says of the kernels.</summary>
     public string CompilerLog => _kernels.Log;

@@ -39,8 +39,7 @@ internal sealed unsafe class RowsPass : IDisposable
         _control = new PinnedBuffer(context, ControlBytes);
         _controlCopy = new DeviceArena(context, stream, "the list of a batch", ControlBytes);
         _hostLogits = new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize));
-        _logits = new DeviceArena(
-            context, stream, "logits", Floats(LogitRows * (long)config.VocabSize), LogitRows * (long)CudaMatrix.Pad(config.EmbeddingDim) * weights.ElementSize);
+        _logits = new DeviceArena(context, stream, "logits", LogitSizes(config, weights.ElementSize));
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
         if (weights.Format != WeightFormat.Float32)
@@ -52,8 +51,12 @@ internal sealed unsafe class RowsPass : IDisposable
         }
     }
 
-    /// <summary>Bytes of device memory at the largest batch.</summary>
-    public long MaxByteLength => _controlCopy.ByteLength + _logits.ByteLength + Sizes(MaxTokens).Sum(bytes => bytes + 256);
+    /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
+    public static long WorkspaceBytes(XlstmConfig config, WeightFormat format)
+    {
+        int elementSize = format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
+        return ControlBytes + LogitSizes(config, elementSize).Sum() + Sizes(config, elementSize, MaxTokens).Sum(bytes => bytes + 256);
+    }
 
     private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (2 * sizeof(int)));
 
@@ -173,22 +176,24 @@ internal sealed unsafe class RowsPass : IDisposable
             _capacity = 0;
             _arena?.Dispose();
             _arena = null;
-            _arena = new DeviceArena(_context, _stream, $"the workspace of {_rows} tokens", Sizes(_rows));
+            _arena = new DeviceArena(_context, _stream, $"the workspace of {_rows} tokens", Sizes(_config, _weights.ElementSize, _rows));
             _capacity = _rows;
         }
     }
 
-    private long[] Sizes(int rows)
+    private static long[] LogitSizes(XlstmConfig c, int elementSize) =>
+        [Floats(LogitRows * (long)c.VocabSize), LogitRows * (long)CudaMatrix.Pad(c.EmbeddingDim) * elementSize];
+
+    private static long[] Sizes(XlstmConfig c, int elementSize, int rows)
     {
-        XlstmConfig c = _config;
         return
         [
             Floats((long)rows * c.EmbeddingDim),
-            (long)rows * Math.Max(CudaMatrix.Pad(c.EmbeddingDim), CudaMatrix.Pad(c.VDim)) * _weights.ElementSize,
+            (long)rows * Math.Max(CudaMatrix.Pad(c.EmbeddingDim), CudaMatrix.Pad(c.VDim)) * elementSize,
             Floats((long)rows * ((2 * c.QkDim) + (2 * c.VDim))),
             Floats((long)rows * 2 * c.NumHeads),
             Floats((long)rows * c.VDim),
-            (long)rows * CudaMatrix.Pad(c.FfnDim) * _weights.ElementSize,
+            (long)rows * CudaMatrix.Pad(c.FfnDim) * elementSize,
             Floats((long)rows * c.QkDim),
             Floats((long)rows * c.NumHeads),
         ];

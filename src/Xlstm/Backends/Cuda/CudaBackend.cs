@@ -87,7 +87,7 @@ internal sealed class CudaBackend : Backend
     public override RecurrentState CreateState()
     {
         _context.MakeCurrent();
-        return new CudaState(this, new DeviceBuffer(_context, sizeof(float) * RecurrentState.FloatCount(_config), "the state of a session"));
+        return new CudaState(this, new DeviceBuffer(_context, CudaState.DeviceBytes(_config), "the state of a session"));
     }
 
     /// <inheritdoc/>

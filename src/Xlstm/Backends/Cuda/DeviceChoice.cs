@@ -50,7 +50,7 @@ internal static class DeviceChoice
             return $"{gpu.Name}: {format.ToString().ToLowerInvariant()} weights run on the CPU only: take --weights bfloat16, or --device cpu";
         }
 
-        long need = CudaWeightLayout.Measure(config, format) + (sizeof(float) * RecurrentState.FloatCount(config)) + RowsPass.WorkspaceBytes(config, format);
+        long need = CudaWeightLayout.Measure(config, format) + CudaState.DeviceBytes(config) + RowsPass.WorkspaceBytes(config, format);
         using var context = new CudaContext(gpu);
         long free = context.FreeMemory;
         return need <= free

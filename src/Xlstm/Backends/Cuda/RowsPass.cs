@@ -222,7 +222,7 @@ internal sealed unsafe class RowsPass : IDisposable
         Norm(w.NormMlstm, X, 0, _rows, Input, w.Gates);
         MatMul(_kernels.MatMulStore, w.Qkvo, Input, Qkvo, _rows, w.Qkvo.Rows);
 
-        long blockOffset = block * RecurrentState.BlockFloatCount(c);
+        long blockOffset = block * CudaState.BlockStride(c);
         int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
         var cell = new CellArguments
         {

@@ -144,7 +144,7 @@ internal sealed unsafe class StepPass : IDisposable
         (qkvo.GateWeights, qkvo.GateBias, qkvo.GateOut, qkvo.GateRows) = (w.Gates.Address, w.Gates.Bias, Gates, w.Gates.Rows);
         Launch(_kernels.StepQkvo, qkvo);
 
-        long blockOffset = block * RecurrentState.BlockFloatCount(c);
+        long blockOffset = block * CudaState.BlockStride(c);
         int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
         _stream.Launch(_kernels.CellStep, c.NumHeads * slices, 1, Threads, CellSharedBytes, new CellArguments
         {

@@ -6,8 +6,9 @@
 constexpr int StepThreads = 256;
 constexpr int StepWarps = StepThreads / WarpSize;
 
-/// Vectors of 16 bytes that a lane has in flight for each of a warp's two rows.
-constexpr int Depth = 4;
+/// Vectors of 16 bytes of each of a warp's two rows that a lane takes at a time, and how many such chunks are under way.
+constexpr int Depth = 2;
+constexpr int Ring = 4;
 
 extern __shared__ float4 shared_memory[];
 
@@ -88,40 +89,88 @@ struct MatVecArgs
 enum Input { NormInput, HeadsInput, PlainInput };
 enum Result { StoreResult, AddResult, SwiGluResult, CapResult };
 
-/// Puts the input vector into shared memory and returns what every product with it is still to be multiplied by.
+/// Four neighbours of a vector of n, zeros past its end; k is a multiple of 4.
+__device__ float4 load_four(const float* p, int k, int n)
+{
+    if (k + 4 <= n)
+    {
+        return *(const float4*)(p + k);
+    }
+
+    return {k < n ? p[k] : 0.0f, k + 1 < n ? p[k + 1] : 0.0f, k + 2 < n ? p[k + 2] : 0.0f, 0.0f};
+}
+
+__device__ float4 multiply(const float4& a, const float4& b) { return {a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w}; }
+__device__ float dot(const float4& a, const float4& b) { return fma_of(a.x, b.x, fma_of(a.y, b.y, fma_of(a.z, b.z, a.w * b.w))); }
+
+/// Puts the input vector into shared memory and returns what every product with it is still to be multiplied by. Latency is
+/// everything here: the loads of a thread are all under way at once.
 template <typename W, Input Kind>
 __device__ float load_input(const MatVecArgs& a, float* x, float* scratch)
 {
+    constexpr int Batch = 4;
     float scale = 1.0f;
-    int thread = thread_index();
-    if constexpr (Kind == NormInput)
-    {
-        float squares = 0;
-        for (int k = thread; k < a.cols; k += StepThreads)
-        {
-            float value = k < a.width ? a.x[k] : 0.0f;
-            squares = fma_of(value, value, squares);
-            x[Layout<W>::position(k, a.cols)] = k < a.width ? value * a.norm[k] : 0.0f;
-        }
-
-        scale = 1.0f / sqrt_of(block_sum(squares, scratch) / a.width + a.eps);
-        if (a.norm_bias)
-        {
-            for (int k = thread; k < a.width; k += StepThreads)
-            {
-                int position = Layout<W>::position(k, a.cols);
-                x[position] = fma_of(x[position], scale, a.norm_bias[k]);
-            }
-
-            scale = 1.0f;
-        }
-    }
-    else if constexpr (Kind == HeadsInput)
+    if constexpr (Kind == HeadsInput)
     {
         int dv = a.width / a.heads;
         for (int head = warp_index(); head < a.heads; head += StepWarps)
         {
-            HeadNorm norm = head_norm(a.x + head * dv, dv, a.eps);
+            const float* h = a.x + head * dv;
+            if (dv % 128 == 0 && dv <= 128 * Batch)
+            {
+                // The common head sizes: a whole head in a warp's registers.
+                float4 values[Batch], gates[Batch], weights[Batch];
+                float sum = 0;
+#pragma unroll
+                for (int i = 0; i < Batch; i++)
+                {
+                    int j = i * 128 + lane_index() * 4;
+                    if (j < dv)
+                    {
+                        values[i] = *(const float4*)(h + j);
+                        gates[i] = *(const float4*)(a.gate + head * dv + j);
+                        weights[i] = *(const float4*)(a.norm + head * dv + j);
+                    }
+                }
+
+#pragma unroll
+                for (int i = 0; i < Batch; i++)
+                {
+                    sum += i * 128 < dv ? (values[i].x + values[i].y) + (values[i].z + values[i].w) : 0.0f;
+                }
+
+                float mean = warp_sum(sum) / dv, squares = 0;
+#pragma unroll
+                for (int i = 0; i < Batch; i++)
+                {
+                    float4 centred = {values[i].x - mean, values[i].y - mean, values[i].z - mean, values[i].w - mean};
+                    squares += i * 128 < dv ? dot(centred, centred) : 0.0f;
+                }
+
+                HeadNorm norm = {mean, 1.0f / sqrt_of(warp_sum(squares) / dv + a.eps)};
+#pragma unroll
+                for (int i = 0; i < Batch; i++)
+                {
+                    int k = head * dv + i * 128 + lane_index() * 4;
+                    if (i * 128 < dv)
+                    {
+                        float4 bias = {0, 0, 0, 0};
+                        if (a.norm_bias)
+                        {
+                            bias = *(const float4*)(a.norm_bias + k);
+                        }
+
+                        float4 y = {
+                            norm.apply(values[i].x, weights[i].x, bias.x) * sigmoid(gates[i].x), norm.apply(values[i].y, weights[i].y, bias.y) * sigmoid(gates[i].y),
+                            norm.apply(values[i].z, weights[i].z, bias.z) * sigmoid(gates[i].z), norm.apply(values[i].w, weights[i].w, bias.w) * sigmoid(gates[i].w)};
+                        *(float4*)(x + Layout<W>::position(k, a.cols)) = y;
+                    }
+                }
+
+                continue;
+            }
+
+            HeadNorm norm = head_norm(h, dv, a.eps);
             for (int j = lane_index(); j < dv; j += WarpSize)
             {
                 int k = head * dv + j;
@@ -129,16 +178,64 @@ __device__ float load_input(const MatVecArgs& a, float* x, float* scratch)
             }
         }
 
-        for (int k = a.width + thread; k < a.cols; k += StepThreads)
+        for (int k = a.width + thread_index(); k < a.cols; k += StepThreads)
         {
             x[Layout<W>::position(k, a.cols)] = 0.0f;
         }
     }
     else
     {
-        for (int k = thread; k < a.cols; k += StepThreads)
+        float squares = 0;
+        for (int base = thread_index() * 4; base < a.cols; base += Batch * StepThreads * 4)
         {
-            x[Layout<W>::position(k, a.cols)] = k < a.width ? a.x[k] : 0.0f;
+            float4 values[Batch], weights[Batch];
+#pragma unroll
+            for (int i = 0; i < Batch; i++)
+            {
+                int k = base + i * StepThreads * 4;
+                if (k < a.cols)
+                {
+                    values[i] = load_four(a.x, k, a.width);
+                    if constexpr (Kind == NormInput)
+                    {
+                        weights[i] = load_four(a.norm, k, a.width);
+                    }
+                }
+            }
+
+#pragma unroll
+            for (int i = 0; i < Batch; i++)
+            {
+                int k = base + i * StepThreads * 4;
+                if (k < a.cols)
+                {
+                    if constexpr (Kind == NormInput)
+                    {
+                        squares += dot(values[i], values[i]);
+                        values[i] = multiply(values[i], weights[i]);
+                    }
+
+                    *(float4*)(x + Layout<W>::position(k, a.cols)) = values[i];
+                }
+            }
+        }
+
+        if constexpr (Kind == NormInput)
+        {
+            scale = 1.0f / sqrt_of(block_sum(squares, scratch) / a.width + a.eps);
+            if (a.norm_bias)
+            {
+                for (int k = thread_index(); k < a.width; k += StepThreads)
+                {
+                    int position = Layout<W>::position(k, a.cols);
+                    x[position] = fma_of(x[position], scale, a.norm_bias[k]);
+                }
+
+                scale = 1.0f;
+                __syncthreads();
+            }
+
+            return scale; // block_sum has a barrier behind the stores
         }
     }
 
@@ -236,14 +333,18 @@ __device__ void mat_vec(const MatVecArgs& a)
 
     int warps = grid_x() * StepWarps;
     int warp = block_x() * StepWarps + warp_index();
-    Walk<W> ahead(a, warp);
-    uint4 a0[Depth], b0[Depth], a1[Depth], b1[Depth];
-    if (ahead.inside())
+    Walk<W> ahead(a, warp), now = ahead;
+    uint4 ring_a[Ring][Depth], ring_b[Ring][Depth];
+#pragma unroll
+    for (int i = 0; i < Ring - 1; i++)
     {
-        ahead.fetch(a0, b0);
+        if (ahead.inside())
+        {
+            ahead.fetch(ring_a[i], ring_b[i]);
+            ahead.next(warps);
+        }
     }
 
-    Walk<W> now = ahead;
     wait_for_previous();
     float scale = load_input<W, In>(a, x, scratch);
     if (In == HeadsInput && block_x() == grid_x() - 1)
@@ -254,10 +355,10 @@ __device__ void mat_vec(const MatVecArgs& a)
     float sum_a = 0, sum_b = 0;
     auto step = [&](uint4(&current_a)[Depth], uint4(&current_b)[Depth], uint4(&next_a)[Depth], uint4(&next_b)[Depth])
     {
-        ahead.next(warps);
         if (ahead.inside())
         {
             ahead.fetch(next_a, next_b);
+            ahead.next(warps);
         }
 
         now.multiply(current_a, current_b, x, sum_a, sum_b);
@@ -287,13 +388,14 @@ __device__ void mat_vec(const MatVecArgs& a)
 
     while (now.inside())
     {
-        step(a0, b0, a1, b1);
-        if (!now.inside())
+#pragma unroll
+        for (int i = 0; i < Ring; i++)
         {
-            break;
+            if (now.inside())
+            {
+                step(ring_a[i], ring_b[i], ring_a[(i + Ring - 1) % Ring], ring_b[(i + Ring - 1) % Ring]);
+            }
         }
-
-        step(a1, b1, a0, b0);
     }
 
     if constexpr (In == NormInput && Out == StoreResult)

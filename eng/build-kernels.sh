@@ -18,7 +18,8 @@ compile() { # source, GPU architecture, PTX ISA
 for source in *.cu; do
     name=${source%.cu}
     case $name in
-        *_sm_90a) compile "$name" sm_90a 80 ;;
+        *_hopper) compile "$name" sm_90 80 ;;   # the copy engine: drivers from 525 on
+        *_wgmma) compile "$name" sm_90a 80 ;;   # and compute capability 9.0 alone
         *)
             compile "$name" sm_80 78 # the baseline: any driver from 520 on
             compile "$name" sm_90 78 # the same with programmatic dependent launch

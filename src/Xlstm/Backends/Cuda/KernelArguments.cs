@@ -52,6 +52,15 @@ internal struct MatVecArguments
     private readonly int _padding;
 }
 
+/// <summary>StreamArgs of stream_hopper.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct StreamArguments
+{
+    public MatVecArguments Product;
+    public int Stages;
+    public int BlockRows;
+}
+
 /// <summary>CellStepArgs of step.cu and CellRowsArgs of cell_rows.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CellArguments
@@ -85,6 +94,15 @@ internal struct MatMulArguments
     public int Stride;
     public float Cap;
     private readonly int _padding;
+}
+
+/// <summary>WgmmaArgs of matmul_wgmma.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct WgmmaArguments
+{
+    public MatMulArguments Product;
+    public ulong InputMap;
+    public ulong WeightsMap;
 }
 
 /// <summary>EmbedArgs of rows.cu.</summary>

@@ -7,6 +7,7 @@ internal sealed class KernelSet : IDisposable
 {
     private readonly List<CudaModule> _modules = [];
     private readonly CudaContext _context;
+    private readonly CudaModule? _stream;
 
     /// <param name="context">Where; current on the calling thread.</param>
     /// <param name="format">How the matrices are held.</param>
@@ -31,6 +32,19 @@ internal sealed class KernelSet : IDisposable
             MatMulAdd = matmul.Kernel("matmul_add" + suffix);
             MatMulSwiGlu = matmul.Kernel("matmul_swiglu" + suffix);
             MatMulCap = matmul.Kernel("matmul_cap" + suffix);
+            if (format == WeightFormat.BFloat16 && context.Device.Capability >= 90)
+            {
+                _stream = Load("stream_hopper.sm_90", startsEarly: true);
+            }
+
+            if (format == WeightFormat.BFloat16 && context.Device.Capability == 90)
+            {
+                CudaModule wgmma = Load("matmul_wgmma.sm_90a", startsEarly: true);
+                WgmmaStore = wgmma.Kernel("wgmma_store");
+                WgmmaAdd = wgmma.Kernel("wgmma_add");
+                WgmmaSwiGlu = wgmma.Kernel("wgmma_swiglu");
+            }
+
             CellRows = cell.Kernel(format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32");
         }
         catch
@@ -70,8 +84,20 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel MatMulCap { get; }
 
+    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next two.</summary>
+    public CudaKernel? WgmmaStore { get; }
+
+    public CudaKernel? WgmmaAdd { get; }
+
+    public CudaKernel? WgmmaSwiGlu { get; }
+
     /// <summary>What the driver's compiler says of registers and spills.</summary>
     public string Log => string.Join('\n', _modules.Select(module => module.Log));
+
+    /// <summary>A kernel of stream_hopper.cu; null where the device or the format has none.</summary>
+    /// <param name="name">"stream_up".</param>
+    /// <param name="vectors">Vectors a thread, one of those it is compiled for.</param>
+    public CudaKernel? Stream(string name, int vectors) => _stream?.Kernel($"{name}_{vectors}");
 
     /// <inheritdoc/>
     public void Dispose() => _modules.ForEach(module => module.Dispose());
@@ -80,7 +106,12 @@ internal sealed class KernelSet : IDisposable
     private CudaModule Module(string name)
     {
         bool startsEarly = _context.Device.Capability >= 90;
-        var module = new CudaModule(_context, name + (startsEarly ? ".sm_90" : ".sm_80"), startsEarly);
+        return Load(name + (startsEarly ? ".sm_90" : ".sm_80"), startsEarly);
+    }
+
+    private CudaModule Load(string name, bool startsEarly)
+    {
+        var module = new CudaModule(_context, name, startsEarly);
         _modules.Add(module);
         return module;
     }

@@ -22,6 +22,7 @@ internal sealed unsafe class RowsPass : IDisposable
     private readonly CudaStream _stream;
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
+    private readonly MatMul _matMul;
     private readonly PinnedBuffer _control;
     private readonly DeviceArena _controlCopy;
     private readonly PinnedBuffer _hostLogits;
@@ -42,13 +43,7 @@ internal sealed unsafe class RowsPass : IDisposable
         _logits = new DeviceArena(context, stream, "logits", LogitSizes(config, weights.ElementSize));
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
-        if (weights.Format != WeightFormat.Float32)
-        {
-            foreach (CudaKernel kernel in new[] { kernels.MatMulStore, kernels.MatMulAdd, kernels.MatMulSwiGlu, kernels.MatMulCap })
-            {
-                SharedMemory.Allow(context, kernel, MatMulSharedBytes, "the model");
-            }
-        }
+        _matMul = new MatMul(config, context, stream, weights, kernels);
     }
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
@@ -92,8 +87,6 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private int NormSharedBytes => sizeof(float) * (ScratchFloats + CudaMatrix.Pad(_config.EmbeddingDim));
 
-    private int MatMulSharedBytes => _weights.Format == WeightFormat.Float32 ? 0 : 4 * 2 * 128 * 32 * sizeof(ushort);
-
     private int CellStepSharedBytes => sizeof(float) * (ScratchFloats + (4 * Threads) + (2 * _config.QkHeadDim));
 
     private int CellRowsSharedBytes
@@ -133,6 +126,7 @@ internal sealed unsafe class RowsPass : IDisposable
         _controlCopy.Dispose();
         _hostLogits.Dispose();
         _logits.Dispose();
+        _matMul.Dispose();
         _arena?.Dispose();
     }
 
@@ -178,6 +172,10 @@ internal sealed unsafe class RowsPass : IDisposable
             _arena = null;
             _arena = new DeviceArena(_context, _stream, $"the workspace of {_rows} tokens", Sizes(_config, _weights.ElementSize, _rows));
             _capacity = _rows;
+            _matMul.SetInput(MatMulInput.Norm, Input, _rows, CudaMatrix.Pad(_config.EmbeddingDim));
+            _matMul.SetInput(MatMulInput.Heads, Input, _rows, CudaMatrix.Pad(_config.VDim));
+            _matMul.SetInput(MatMulInput.Ffn, Ffn, _rows, CudaMatrix.Pad(_config.FfnDim));
+            _matMul.InputsSet();
         }
     }
 
@@ -220,7 +218,7 @@ internal sealed unsafe class RowsPass : IDisposable
     {
         XlstmConfig c = _config;
         Norm(w.NormMlstm, X, 0, _rows, Input, w.Gates);
-        MatMul(_kernels.MatMulStore, w.Qkvo, Input, Qkvo, _rows, w.Qkvo.Rows);
+        _matMul.Run(MatMulResult.Store, w.Qkvo, MatMulInput.Norm, Qkvo, _rows, w.Qkvo.Rows);
 
         long blockOffset = block * CudaState.BlockStride(c);
         int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
@@ -266,20 +264,20 @@ internal sealed unsafe class RowsPass : IDisposable
             Heads = c.NumHeads,
             Eps = c.NormEps,
         });
-        MatMul(_kernels.MatMulAdd, w.OutProj, Input, X, _rows, c.EmbeddingDim);
+        _matMul.Run(MatMulResult.Add, w.OutProj, MatMulInput.Heads, X, _rows, c.EmbeddingDim);
     }
 
     private void FeedForward(CudaBlockWeights w)
     {
         Norm(w.NormFfn, X, 0, _rows, Input, default);
-        MatMul(_kernels.MatMulSwiGlu, w.GateUp, Input, Ffn, _rows, CudaMatrix.Pad(_config.FfnDim));
-        MatMul(_kernels.MatMulAdd, w.ProjDown, Ffn, X, _rows, _config.EmbeddingDim);
+        _matMul.Run(MatMulResult.SwiGlu, w.GateUp, MatMulInput.Norm, Ffn, _rows, CudaMatrix.Pad(_config.FfnDim));
+        _matMul.Run(MatMulResult.Add, w.ProjDown, MatMulInput.Ffn, X, _rows, _config.EmbeddingDim);
     }
 
     private void Logits(int first, int count)
     {
         Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits[1], default);
-        MatMul(_kernels.MatMulCap, _weights.LmHead, _logits[1], _logits[0], count, _config.VocabSize);
+        _matMul.Logits(_weights.LmHead, _logits[1], _logits[0], count);
         _stream.Download(_hostLogits.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
         _stream.Synchronize();
         for (int i = 0; i < count; i++)
@@ -304,21 +302,4 @@ internal sealed unsafe class RowsPass : IDisposable
             GateRows = gates.Rows,
             Eps = _config.NormEps,
         });
-
-    private void MatMul(CudaKernel kernel, CudaMatrix matrix, ulong input, ulong output, int tokens, int stride)
-    {
-        int tile = _weights.Format == WeightFormat.Float32 ? 64 : 128;
-        _stream.Launch(kernel, (tokens + tile - 1) / tile, (matrix.Rows + tile - 1) / tile, Threads, MatMulSharedBytes, new MatMulArguments
-        {
-            Input = input,
-            Weights = matrix.Address,
-            Bias = matrix.Bias,
-            Out = output,
-            Tokens = tokens,
-            Rows = matrix.Rows,
-            Cols = matrix.Stride,
-            Stride = stride,
-            Cap = _config.OutputLogitSoftCap ?? 0,
-        });
-    }
 }

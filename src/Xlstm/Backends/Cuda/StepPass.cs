@@ -8,6 +8,8 @@ internal sealed unsafe class StepPass : IDisposable
     private const int Threads = 256;
     private const int CellColumns = 32;
     private const int ScratchFloats = 32;
+    private const int NormVectors = 4;
+    private const int DownVectors = 8;
 
     // What the host tells the device: the item, then the token id.
     private const int ControlBytes = 64;
@@ -20,6 +22,11 @@ internal sealed unsafe class StepPass : IDisposable
     private readonly KernelSet _kernels;
     private readonly DeviceArena _arena;
     private readonly PinnedBuffer _host;
+    private readonly MatVec _qkvo;
+    private readonly MatVec _out;
+    private readonly MatVec _up;
+    private readonly MatVec _down;
+    private readonly MatVec _lmHead;
     private CudaGraph? _graph;
     private CudaGraph? _graphWithLogits;
 
@@ -40,15 +47,16 @@ internal sealed unsafe class StepPass : IDisposable
             Floats(config.NumHeads),
             Floats(config.VocabSize));
         _host = new PinnedBuffer(context, ControlBytes + Floats(config.VocabSize));
-        foreach ((CudaKernel kernel, int cols) in new[]
-        {
-            (kernels.StepQkvo, config.EmbeddingDim), (kernels.StepOut, config.VDim), (kernels.StepUp, config.EmbeddingDim),
-            (kernels.StepDown, config.FfnDim), (kernels.StepLogits, config.EmbeddingDim), (kernels.StepLogitsPlain, config.EmbeddingDim),
-        })
-        {
-            SharedMemory.Allow(context, kernel, SharedBytes(cols), $"a width of {cols}");
-        }
-
+        // The copy engine's kernel takes a head as whole warps' vectors, and its gates one a block of threads.
+        CudaBlockWeights block = weights.Blocks[0];
+        bool wholeHeads = config.VHeadDim % 256 == 0, gatesFit = 2 * config.NumHeads <= context.Device.Multiprocessors;
+        _qkvo = new MatVec(context, kernels, kernels.StepQkvo, gatesFit ? "stream_qkvo" : null, NormVectors, block.Qkvo);
+        _out = new MatVec(context, kernels, kernels.StepOut, wholeHeads ? "stream_out" : null, NormVectors, block.OutProj);
+        _up = new MatVec(context, kernels, kernels.StepUp, "stream_up", NormVectors, block.GateUp);
+        _down = new MatVec(context, kernels, kernels.StepDown, "stream_down", DownVectors, block.ProjDown);
+        _lmHead = config.AddOutNorm
+            ? new MatVec(context, kernels, kernels.StepLogits, "stream_logits", NormVectors, weights.LmHead)
+            : new MatVec(context, kernels, kernels.StepLogitsPlain, null, 0, weights.LmHead);
         SharedMemory.Allow(context, kernels.CellStep, CellSharedBytes, $"a head width of {config.QkHeadDim}");
     }
 
@@ -108,8 +116,6 @@ internal sealed unsafe class StepPass : IDisposable
 
     private static long Floats(int count) => sizeof(float) * (long)count;
 
-    private static int SharedBytes(int cols) => sizeof(float) * (ScratchFloats + CudaMatrix.Pad(cols));
-
     private void Queue(bool withLogits)
     {
         XlstmConfig c = _config;
@@ -131,7 +137,7 @@ internal sealed unsafe class StepPass : IDisposable
             MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = c.OutputLogitSoftCap ?? 0 };
             logits.Norm = _weights.OutNorm.Weight;
             logits.NormBias = _weights.OutNorm.Bias;
-            Launch(c.AddOutNorm ? _kernels.StepLogits : _kernels.StepLogitsPlain, logits);
+            _lmHead.Launch(_stream, logits);
         }
     }
 
@@ -142,7 +148,7 @@ internal sealed unsafe class StepPass : IDisposable
         MatVecArguments qkvo = Product(w.Qkvo, X, Qkvo);
         (qkvo.Norm, qkvo.NormBias) = (w.NormMlstm.Weight, w.NormMlstm.Bias);
         (qkvo.GateWeights, qkvo.GateBias, qkvo.GateOut, qkvo.GateRows) = (w.Gates.Address, w.Gates.Bias, Gates, w.Gates.Rows);
-        Launch(_kernels.StepQkvo, qkvo);
+        _qkvo.Launch(_stream, qkvo);
 
         long blockOffset = block * CudaState.BlockStride(c);
         int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
@@ -176,12 +182,12 @@ internal sealed unsafe class StepPass : IDisposable
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,
         };
-        Launch(_kernels.StepOut, project);
+        _out.Launch(_stream, project);
 
         MatVecArguments up = Product(w.GateUp, X, Ffn);
         (up.Norm, up.NormBias) = (w.NormFfn.Weight, w.NormFfn.Bias);
-        Launch(_kernels.StepUp, up);
-        Launch(_kernels.StepDown, Product(w.ProjDown, Ffn, X));
+        _up.Launch(_stream, up);
+        _down.Launch(_stream, Product(w.ProjDown, Ffn, X));
     }
 
     private MatVecArguments Product(CudaMatrix matrix, ulong input, ulong output) => new()
@@ -195,7 +201,4 @@ internal sealed unsafe class StepPass : IDisposable
         Width = matrix.Cols,
         Eps = _config.NormEps,
     };
-
-    private void Launch(CudaKernel kernel, in MatVecArguments arguments) =>
-        _stream.Launch(kernel, _context.Device.Multiprocessors, 1, Threads, sizeof(float) * (ScratchFloats + arguments.Cols), arguments);
 }

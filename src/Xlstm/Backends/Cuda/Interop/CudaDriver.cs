@@ -128,6 +128,10 @@ internal static unsafe partial class CudaDriver
     [LibraryImport(Library, EntryPoint = "cuFuncSetAttribute")]
     public static partial int FuncSetAttribute(nint function, int attribute, int value);
 
+    [LibraryImport(Library, EntryPoint = "cuTensorMapEncodeTiled")]
+    public static partial int TensorMapEncodeTiled(
+        void* map, int elementType, uint rank, ulong address, ulong* lengths, ulong* strides, uint* box, uint* steps, int interleave, int swizzle, int promotion, int outOfBounds);
+
     [LibraryImport(Library, EntryPoint = "cuLaunchKernelEx")]
     public static partial int LaunchKernel(LaunchConfig* config, nint function, void** parameters, void** extra);
 }

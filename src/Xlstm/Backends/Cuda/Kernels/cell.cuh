@@ -23,13 +23,13 @@ struct CellCommit
     int dqk;
 };
 
-__device__ void commit_cell(const CellCommit& c)
+__device__ void commit_cell(const CellCommit& c, int thread, int threads)
 {
     int floats = c.heads * (c.dqk + 1);
     for (int item = 0; item < c.count && c.heads > 0; item++)
     {
         float* n = c.items[item].state + c.n_offset;
-        for (int j = thread_index(); j < floats; j += thread_count())
+        for (int j = thread; j < floats; j += threads)
         {
             int of_n = c.heads * c.dqk;
             n[j] = j < of_n ? c.new_n[(long)item * of_n + j] : c.new_m[item * c.heads + j - of_n];

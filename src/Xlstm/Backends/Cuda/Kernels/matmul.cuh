@@ -40,6 +40,14 @@ __device__ void finish(const MatMulArgs& a, int token, int row, float first, flo
     else
     {
         float* out = (float*)a.out + (long)token * a.ld + row;
+        if (both && (a.ld & 1) == 0 && Kind != CapResult)
+        {
+            float2* pair = (float2*)out;
+            float2 old = Kind == AddResult ? *pair : float2{0, 0};
+            *pair = {first + old.x, second + old.y};
+            return;
+        }
+
         if constexpr (Kind == CapResult)
         {
             first = soft_cap(first, a.cap);

@@ -128,7 +128,7 @@ __device__ void head_rows(const HeadRowsArgs& a)
     long token = block_x();
     if (token == grid_x() - 1)
     {
-        commit_cell(a.commit);
+        commit_cell(a.commit, thread_index(), thread_count());
     }
 
     A* out = (A*)a.out + token * a.cols;

@@ -1,7 +1,6 @@
 // One token of one sequence: five kernels a block, each a matrix times a vector with everything around it fused in, or the cell.
 // Bound by memory: every kernel starts fetching its weights before the kernel in front of it has finished.
-#include "cell.cuh"
-#include "device.cuh"
+#include "step.cuh"
 
 constexpr int StepThreads = 256;
 constexpr int StepWarps = StepThreads / WarpSize;
@@ -63,31 +62,6 @@ template <> struct Layout<float>
         sum = fma_of(bits_to_float(w.w), v.w, sum);
     }
 };
-
-struct MatVecArgs
-{
-    const void* weights;     // [rows, cols], 16-byte aligned rows
-    const float* bias;       // [rows] or null
-    const float* x;          // input [width]: the residual stream, h, or silu(gate) up
-    const float* gate;       // ogate preactivation [width], heads only
-    const float* norm;       // norm's weight [width]
-    const float* norm_bias;  // [width] or null
-    float* out;              // [rows]; [rows / 2] for silu(gate) up
-    const float* gate_weights; // i then f [gate_rows, cols] float32, or null
-    const float* gate_bias;
-    float* gate_out;         // [gate_rows]
-    CellCommit commit;       // of the cell before this kernel; nothing if commit.heads is 0
-    int rows;
-    int cols;                // padded: a multiple of 64
-    int width;               // columns that count
-    int heads;
-    int gate_rows;
-    float eps;
-    float cap;
-};
-
-enum Input { NormInput, HeadsInput, PlainInput };
-enum Result { StoreResult, AddResult, SwiGluResult, CapResult };
 
 /// Four neighbours of a vector of n, zeros past its end; k is a multiple of 4.
 __device__ float4 load_four(const float* p, int k, int n)
@@ -303,27 +277,6 @@ template <typename W> struct Walk
     }
 };
 
-template <Result Kind>
-__device__ void finish(const MatVecArgs& a, int row, float value, float partner)
-{
-    if constexpr (Kind == StoreResult)
-    {
-        a.out[row] = value;
-    }
-    else if constexpr (Kind == AddResult)
-    {
-        a.out[row] += value;
-    }
-    else if constexpr (Kind == CapResult)
-    {
-        a.out[row] = soft_cap(value, a.cap);
-    }
-    else if ((row & 1) == 0)
-    {
-        a.out[row / 2] = value * sigmoid(value) * partner;
-    }
-}
-
 template <typename W, Input In, Result Out>
 __device__ void mat_vec(const MatVecArgs& a)
 {
@@ -349,7 +302,7 @@ __device__ void mat_vec(const MatVecArgs& a)
     float scale = load_input<W, In>(a, x, scratch);
     if (In == HeadsInput && block_x() == grid_x() - 1)
     {
-        commit_cell(a.commit);
+        commit_cell(a.commit, thread_index(), thread_count());
     }
 
     float sum_a = 0, sum_b = 0;

@@ -69,6 +69,39 @@ public class CudaReferenceTests
         Assert.True(faults.Count == 0, string.Join('\n', faults));
     }
 
+    /// <summary>Heads as large models have them take kernels of their own.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void LargeHeadsAgreeWithTheCpu(int heads)
+    {
+        _ = Gpu.Device;
+        var random = new Random(heads);
+        var config = new XlstmConfig { EmbeddingDim = 512, NumBlocks = 2, NumHeads = heads, VocabSize = 333, UseBias = heads == 2 };
+        RandomModel model = RandomModels.Create(random, config, "BF16");
+        using var folder = new TemporaryFolder();
+        RandomModels.WriteCheckpoint(folder.Path, model, new CheckpointLayout("BF16"));
+        using CpuBackend cpu = Gpu.LoadCpu(folder.Path, WeightFormat.BFloat16);
+        using CudaBackend gpu = Gpu.Load(folder.Path, WeightFormat.BFloat16);
+        int[] ids = model.RandomIds(random, 333);
+        (float[] expected, float[] expectedState) = Gpu.Feed(cpu, config, ids, ids.Length);
+        var faults = new List<string>();
+        foreach (int[] split in (int[][])[[1], [333], [129, 1, 1, 64, 70], [3, 100]])
+        {
+            (float[] logits, float[] state) = Gpu.Feed(gpu, config, ids, split);
+            double error = RelativeError(expected, logits), stateError = RelativeError(expectedState, state);
+            string line = $"H {heads}, calls of {string.Join(' ', split)}: relative error of logits {error:e1}, of the state {stateError:e1}";
+            Gpu.Write(line);
+            double allowed = split is [1] ? 1e-4 : 2e-2;
+            if (!(error <= allowed && stateError <= allowed))
+            {
+                faults.Add(line);
+            }
+        }
+
+        Assert.True(faults.Count == 0, string.Join('\n', faults));
+    }
+
     [Theory]
     [InlineData(WeightFormat.Float32, 5e-4f)]
     [InlineData(WeightFormat.BFloat16, 0.25f)]
@@ -116,6 +149,18 @@ public class CudaReferenceTests
         Assert.Equal(values, Gpu.StateOf(state, backend.Config));
         state.Reset();
         Assert.All(Gpu.StateOf(state, backend.Config), value => Assert.Equal(0, value));
+    }
+
+    private static double RelativeError(float[] expected, float[] actual)
+    {
+        double difference = 0, length = 0;
+        for (int i = 0; i < expected.Length; i++)
+        {
+            difference += Math.Pow(expected[i] - actual[i], 2);
+            length += Math.Pow(expected[i], 2);
+        }
+
+        return Math.Sqrt(difference / length);
     }
 
     [Fact]

@@ -80,6 +80,28 @@ internal struct CellArguments
     public float Eps;
 }
 
+/// <summary>CellChunksArgs of cell_chunks.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CellChunksArguments
+{
+    public ulong Items;
+    public ulong Qkvo;
+    public ulong Gates;
+    public ulong H;
+    public ulong NewN;
+    public ulong NewM;
+    public ulong Scores;
+    public ulong Scalars;
+    public ulong FirstChunk;
+    public long BlockOffset;
+    public int Stride;
+    public int Heads;
+    public int Dqk;
+    public int Dv;
+    public float GateCap;
+    public float Eps;
+}
+
 /// <summary>MatMulArgs of matmul.cuh.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct MatMulArguments

@@ -41,8 +41,19 @@ internal sealed class KernelSet : IDisposable
             {
                 CudaModule wgmma = Load("matmul_wgmma.sm_90a", startsEarly: true);
                 WgmmaStore = wgmma.Kernel("wgmma_store");
+                WgmmaStoreHalf = wgmma.Kernel("wgmma_store_half");
                 WgmmaAdd = wgmma.Kernel("wgmma_add");
                 WgmmaSwiGlu = wgmma.Kernel("wgmma_swiglu");
+            }
+
+            if (format == WeightFormat.BFloat16)
+            {
+                CudaModule chunks = Module("cell_chunks");
+                CellScores = chunks.Kernel("cell_scores");
+                CellScan128 = chunks.Kernel("cell_scan_128");
+                CellScan256 = chunks.Kernel("cell_scan_256");
+                MatMulStoreHalf = matmul.Kernel("matmul_store_half_bf16");
+                HeadRowsHalf = rows.Kernel("head_rows_half_bf16");
             }
 
             CellRows = cell.Kernel(format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32");
@@ -84,8 +95,23 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel MatMulCap { get; }
 
-    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next two.</summary>
+    /// <summary>The cell in bfloat16 products; null for float32 weights, as is what reads and writes q, k, v, o in bfloat16.</summary>
+    public CudaKernel? CellScores { get; }
+
+    /// <summary>For heads of dqk 128.</summary>
+    public CudaKernel? CellScan128 { get; }
+
+    /// <summary>For heads of dqk 256.</summary>
+    public CudaKernel? CellScan256 { get; }
+
+    public CudaKernel? MatMulStoreHalf { get; }
+
+    public CudaKernel? HeadRowsHalf { get; }
+
+    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next three.</summary>
     public CudaKernel? WgmmaStore { get; }
+
+    public CudaKernel? WgmmaStoreHalf { get; }
 
     public CudaKernel? WgmmaAdd { get; }
 

@@ -8,6 +8,9 @@ internal enum MatMulResult
     /// <summary>Stored as float32.</summary>
     Store,
 
+    /// <summary>Stored as bfloat16.</summary>
+    StoreHalf,
+
     /// <summary>Added to the residual stream.</summary>
     Add,
 
@@ -72,7 +75,7 @@ internal sealed class MatMul : IDisposable
         _cap = config.OutputLogitSoftCap ?? 0;
         if (!_float32)
         {
-            foreach (CudaKernel kernel in new[] { kernels.MatMulStore, kernels.MatMulAdd, kernels.MatMulSwiGlu, kernels.MatMulCap })
+            foreach (CudaKernel kernel in new[] { kernels.MatMulStore, kernels.MatMulStoreHalf!, kernels.MatMulAdd, kernels.MatMulSwiGlu, kernels.MatMulCap })
             {
                 SharedMemory.Allow(context, kernel, RingBytesBf16, "the model");
             }
@@ -80,7 +83,7 @@ internal sealed class MatMul : IDisposable
 
         if (kernels.WgmmaStore is not null)
         {
-            foreach (CudaKernel? kernel in new[] { kernels.WgmmaStore, kernels.WgmmaAdd, kernels.WgmmaSwiGlu })
+            foreach (CudaKernel? kernel in new[] { kernels.WgmmaStore, kernels.WgmmaStoreHalf, kernels.WgmmaAdd, kernels.WgmmaSwiGlu })
             {
                 SharedMemory.Allow(context, kernel!, WgmmaSharedBytes, "the model");
             }
@@ -127,6 +130,7 @@ internal sealed class MatMul : IDisposable
         CudaKernel kernel = kind switch
         {
             MatMulResult.Store => _kernels.WgmmaStore!,
+            MatMulResult.StoreHalf => _kernels.WgmmaStoreHalf!,
             MatMulResult.Add => _kernels.WgmmaAdd!,
             _ => _kernels.WgmmaSwiGlu!,
         };
@@ -154,6 +158,7 @@ internal sealed class MatMul : IDisposable
         CudaKernel kernel = kind switch
         {
             MatMulResult.Store => _kernels.MatMulStore,
+            MatMulResult.StoreHalf => _kernels.MatMulStoreHalf!,
             MatMulResult.Add => _kernels.MatMulAdd,
             MatMulResult.SwiGlu => _kernels.MatMulSwiGlu,
             _ => _kernels.MatMulCap,

@@ -13,9 +13,10 @@ internal sealed unsafe class RowsPass : IDisposable
     private const int CellColumns = 32;
     private const int ScratchFloats = 32;
 
-    // cell_rows.cu: tokens of a chunk, rows of C of a tile.
+    // cell_rows.cu, chunk.cuh: tokens of a chunk, rows of C of a tile.
     private const int Chunk = 64;
     private const int CellTile = 32;
+    private const int ChunkScalarFloats = 3 * Chunk;
 
     private readonly XlstmConfig _config;
     private readonly CudaContext _context;
@@ -23,6 +24,7 @@ internal sealed unsafe class RowsPass : IDisposable
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
     private readonly MatMul _matMul;
+    private readonly CudaKernel? _scan;
     private readonly PinnedBuffer _control;
     private readonly DeviceArena _controlCopy;
     private readonly PinnedBuffer _hostLogits;
@@ -32,6 +34,9 @@ internal sealed unsafe class RowsPass : IDisposable
     private int _capacity;
     private int _rows;
     private int _items;
+    private int _chunks;
+    private int _chunkCapacity;
+    private int _longest;
     private bool _singles;
 
     public RowsPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
@@ -44,16 +49,23 @@ internal sealed unsafe class RowsPass : IDisposable
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
         _matMul = new MatMul(config, context, stream, weights, kernels);
+        CudaKernel? scan = config.QkHeadDim switch { 128 => kernels.CellScan128, 256 => kernels.CellScan256, _ => null };
+        if (scan is not null && config.VHeadDim % CellColumns == 0 && ScanSharedBytes <= context.Device.MaxSharedBytes)
+        {
+            _scan = scan;
+            SharedMemory.Allow(context, scan, ScanSharedBytes, "the model");
+            SharedMemory.Allow(context, kernels.CellScores!, ScoresSharedBytes, "the model");
+        }
     }
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
     public static long WorkspaceBytes(XlstmConfig config, WeightFormat format)
     {
         int elementSize = format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
-        return ControlBytes + LogitSizes(config, elementSize).Sum() + Sizes(config, elementSize, MaxTokens).Sum(bytes => bytes + 256);
+        return ControlBytes + LogitSizes(config, elementSize).Sum() + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
     }
 
-    private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (2 * sizeof(int)));
+    private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
 
     private CellItem* HostItems => (CellItem*)_control.Pointer;
 
@@ -61,11 +73,16 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private int* HostRows => HostIds + MaxTokens;
 
+    /// <summary>The number among all chunks of each item's first.</summary>
+    private int* HostFirstChunks => HostRows + MaxTokens;
+
     private ulong Items => _controlCopy[0];
 
     private ulong Ids => Items + (ulong)(MaxTokens * sizeof(CellItem));
 
     private ulong OutputRows => Ids + (ulong)(MaxTokens * sizeof(int));
+
+    private ulong FirstChunks => OutputRows + (ulong)(MaxTokens * sizeof(int));
 
     private ulong X => _arena![0];
 
@@ -85,9 +102,20 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private ulong NewM => _arena![7];
 
+    /// <summary>Of the chunks of all items, bfloat16 [chunks, H, Chunk, Chunk]; and their scalars.</summary>
+    private ulong Scores => _arena![8];
+
+    private ulong ChunkScalars => _arena![9];
+
     private int NormSharedBytes => sizeof(float) * (ScratchFloats + CudaMatrix.Pad(_config.EmbeddingDim));
 
     private int CellStepSharedBytes => sizeof(float) * (ScratchFloats + (4 * Threads) + (2 * _config.QkHeadDim));
+
+    private int ScoresSharedBytes => (2 * Chunk * _config.QkHeadDim * sizeof(ushort)) + Math.Max(1024, (int)Floats(ChunkScalarFloats));
+
+    // cell_chunks.cu: two buffers of q, k, scores and scalars; v twice and C in rows of 128 bytes.
+    private int ScanSharedBytes =>
+        (2 * sizeof(ushort) * Chunk * ((2 * _config.QkHeadDim) + Chunk)) + (128 * ((2 * Chunk) + _config.QkHeadDim)) + (2 * (int)Floats(ChunkScalarFloats));
 
     private int CellRowsSharedBytes
     {
@@ -165,24 +193,43 @@ internal sealed unsafe class RowsPass : IDisposable
             HostRows[i] = _outputs[i].Row;
         }
 
-        if (_rows > _capacity)
+        CountChunks(items);
+        if (_rows > _capacity || _chunks > _chunkCapacity)
         {
-            _capacity = 0;
+            (int rows, int chunks) = (Math.Max(_rows, _capacity), Math.Max(_chunks, _chunkCapacity));
+            _capacity = _chunkCapacity = 0;
             _arena?.Dispose();
             _arena = null;
-            _arena = new DeviceArena(_context, _stream, $"the workspace of {_rows} tokens", Sizes(_config, _weights.ElementSize, _rows));
-            _capacity = _rows;
-            _matMul.SetInput(MatMulInput.Norm, Input, _rows, CudaMatrix.Pad(_config.EmbeddingDim));
-            _matMul.SetInput(MatMulInput.Heads, Input, _rows, CudaMatrix.Pad(_config.VDim));
-            _matMul.SetInput(MatMulInput.Ffn, Ffn, _rows, CudaMatrix.Pad(_config.FfnDim));
+            _arena = new DeviceArena(_context, _stream, $"the workspace of {rows} tokens", Sizes(_config, _weights.ElementSize, rows, chunks));
+            (_capacity, _chunkCapacity) = (rows, chunks);
+            _matMul.SetInput(MatMulInput.Norm, Input, rows, CudaMatrix.Pad(_config.EmbeddingDim));
+            _matMul.SetInput(MatMulInput.Heads, Input, rows, CudaMatrix.Pad(_config.VDim));
+            _matMul.SetInput(MatMulInput.Ffn, Ffn, rows, CudaMatrix.Pad(_config.FfnDim));
             _matMul.InputsSet();
+        }
+    }
+
+    private void CountChunks(ReadOnlySpan<BatchItem> items)
+    {
+        _chunks = _longest = 0;
+        if (_singles || _scan is null)
+        {
+            return;
+        }
+
+        for (int i = 0; i < items.Length; i++)
+        {
+            int chunks = (items[i].Tokens.Length + Chunk - 1) / Chunk;
+            HostFirstChunks[i] = _chunks;
+            _chunks += chunks;
+            _longest = Math.Max(_longest, chunks);
         }
     }
 
     private static long[] LogitSizes(XlstmConfig c, int elementSize) =>
         [Floats(LogitRows * (long)c.VocabSize), LogitRows * (long)CudaMatrix.Pad(c.EmbeddingDim) * elementSize];
 
-    private static long[] Sizes(XlstmConfig c, int elementSize, int rows)
+    private static long[] Sizes(XlstmConfig c, int elementSize, int rows, int chunks)
     {
         return
         [
@@ -194,6 +241,8 @@ internal sealed unsafe class RowsPass : IDisposable
             (long)rows * CudaMatrix.Pad(c.FfnDim) * elementSize,
             Floats((long)rows * c.QkDim),
             Floats((long)rows * c.NumHeads),
+            (long)chunks * c.NumHeads * Chunk * Chunk * sizeof(ushort),
+            Floats((long)chunks * c.NumHeads * ChunkScalarFloats),
         ];
     }
 
@@ -217,34 +266,25 @@ internal sealed unsafe class RowsPass : IDisposable
     private void Mlstm(int block, CudaBlockWeights w)
     {
         XlstmConfig c = _config;
-        Norm(w.NormMlstm, X, 0, _rows, Input, w.Gates);
-        _matMul.Run(MatMulResult.Store, w.Qkvo, MatMulInput.Norm, Qkvo, _rows, w.Qkvo.Rows);
 
+        // The cell in bfloat16 products takes q, k, v, o as such.
+        bool half = _chunks > 0;
         long blockOffset = block * CudaState.BlockStride(c);
-        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
-        var cell = new CellArguments
+        Norm(w.NormMlstm, X, 0, _rows, Input, w.Gates);
+        _matMul.Run(half ? MatMulResult.StoreHalf : MatMulResult.Store, w.Qkvo, MatMulInput.Norm, Qkvo, _rows, w.Qkvo.Rows);
+        if (half)
         {
-            Items = Items,
-            Qkvo = Qkvo,
-            Gates = Gates,
-            H = H,
-            NewN = NewN,
-            NewM = NewM,
-            BlockOffset = blockOffset,
-            Stride = w.Qkvo.Rows,
-            Heads = c.NumHeads,
-            Dqk = c.QkHeadDim,
-            Dv = c.VHeadDim,
-            GateCap = c.GateSoftCap ?? 0,
-            Eps = c.Eps,
-        };
-        (CudaKernel kernel, int shared) = _singles ? (_kernels.CellStep, CellStepSharedBytes) : (_kernels.CellRows, CellRowsSharedBytes);
-        _stream.Launch(kernel, c.NumHeads * slices, _items, Threads, shared, cell);
+            CellInChunks(w, blockOffset);
+        }
+        else
+        {
+            Cell(w, blockOffset);
+        }
 
-        _stream.Launch(_kernels.HeadRows, _rows, 1, Threads, 0, new HeadRowsArguments
+        _stream.Launch(half ? _kernels.HeadRowsHalf! : _kernels.HeadRows, _rows, 1, Threads, 0, new HeadRowsArguments
         {
             H = H,
-            Gate = Qkvo + (ulong)Floats((2 * c.QkDim) + c.VDim),
+            Gate = Qkvo + (ulong)((half ? sizeof(ushort) : sizeof(float)) * ((2 * c.QkDim) + c.VDim)),
             Norm = w.MultiheadNorm.Weight,
             NormBias = w.MultiheadNorm.Bias,
             Out = Input,
@@ -265,6 +305,55 @@ internal sealed unsafe class RowsPass : IDisposable
             Eps = c.NormEps,
         });
         _matMul.Run(MatMulResult.Add, w.OutProj, MatMulInput.Heads, X, _rows, c.EmbeddingDim);
+    }
+
+    private void Cell(CudaBlockWeights w, long blockOffset)
+    {
+        XlstmConfig c = _config;
+        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
+        (CudaKernel kernel, int shared) = _singles ? (_kernels.CellStep, CellStepSharedBytes) : (_kernels.CellRows, CellRowsSharedBytes);
+        _stream.Launch(kernel, c.NumHeads * slices, _items, Threads, shared, new CellArguments
+        {
+            Items = Items,
+            Qkvo = Qkvo,
+            Gates = Gates,
+            H = H,
+            NewN = NewN,
+            NewM = NewM,
+            BlockOffset = blockOffset,
+            Stride = w.Qkvo.Rows,
+            Heads = c.NumHeads,
+            Dqk = c.QkHeadDim,
+            Dv = c.VHeadDim,
+            GateCap = c.GateSoftCap ?? 0,
+            Eps = c.Eps,
+        });
+    }
+
+    private void CellInChunks(CudaBlockWeights w, long blockOffset)
+    {
+        XlstmConfig c = _config;
+        var arguments = new CellChunksArguments
+        {
+            Items = Items,
+            Qkvo = Qkvo,
+            Gates = Gates,
+            H = H,
+            NewN = NewN,
+            NewM = NewM,
+            Scores = Scores,
+            Scalars = ChunkScalars,
+            FirstChunk = FirstChunks,
+            BlockOffset = blockOffset,
+            Stride = w.Qkvo.Rows,
+            Heads = c.NumHeads,
+            Dqk = c.QkHeadDim,
+            Dv = c.VHeadDim,
+            GateCap = c.GateSoftCap ?? 0,
+            Eps = c.Eps,
+        };
+        _stream.Launch(_kernels.CellScores!, c.NumHeads, _longest, Threads, ScoresSharedBytes, arguments, _items);
+        _stream.Launch(_scan!, c.NumHeads * (c.VHeadDim / CellColumns), _items, Threads, ScanSharedBytes, arguments);
     }
 
     private void FeedForward(CudaBlockWeights w)

@@ -40,7 +40,8 @@ internal sealed unsafe class CudaStream : CudaHandle
     /// <param name="threads">Threads a block.</param>
     /// <param name="sharedBytes">Dynamic shared memory of a block.</param>
     /// <param name="arguments">The parameter; laid out as the kernel's struct is.</param>
-    public void Launch<T>(CudaKernel kernel, int gridX, int gridY, int threads, int sharedBytes, in T arguments)
+    /// <param name="gridZ">And times these.</param>
+    public void Launch<T>(CudaKernel kernel, int gridX, int gridY, int threads, int sharedBytes, in T arguments, int gridZ = 1)
         where T : unmanaged
     {
         LaunchAttribute attribute = new() { Id = LaunchAttribute.ProgrammaticStreamSerialization, Value = 1 };
@@ -48,7 +49,7 @@ internal sealed unsafe class CudaStream : CudaHandle
         {
             GridX = (uint)gridX,
             GridY = (uint)gridY,
-            GridZ = 1,
+            GridZ = (uint)gridZ,
             BlockX = (uint)threads,
             BlockY = 1,
             BlockZ = 1,

@@ -6,7 +6,6 @@
 
 constexpr int Columns = 32; // of C a block of threads owns in cell_scan
 constexpr int Threads = 256;
-constexpr int MaxDepth = 256; // dqk
 
 extern __shared__ __attribute__((aligned(128))) byte shared_memory[];
 
@@ -24,7 +23,7 @@ struct CellChunksArgs
     long block_offset;     // floats from a state's start to this block's
     int ld;
     int heads;
-    int dqk; // a multiple of 64, at most MaxDepth
+    int dqk; // a multiple of 64
     int dv;  // a multiple of Columns
     float gate_cap;
     float eps;
@@ -117,7 +116,7 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) cell_scores(const CellChunk
         for (int half = 0; half < 2; half++)
         {
             int t = row0 + lane / 4 + half * 8, source = col0 + j * 8 + lane % 4 * 2;
-            float top = shared_scalars->top[t] ;
+            float top = shared_scalars->top[t];
             float p0 = source <= t ? s[j][half * 2] * scale * exp_of(shared_scalars->lead[source] - top) : 0.0f;
             float p1 = source + 1 <= t ? s[j][half * 2 + 1] * scale * exp_of(shared_scalars->lead[source + 1] - top) : 0.0f;
             *(uint*)(scores + t * Chunk + source) = pack_bf16(p0, p1);
@@ -125,8 +124,7 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) cell_scores(const CellChunk
     }
 }
 
-constexpr int WideColumns = Columns + 8; // and a tile for n: v's column 32 is 1
-constexpr int VBytes = 128;              // of a row of v in shared memory: 40 columns, padded
+constexpr int VBytes = 128; // of a row of v in shared memory: 32 columns and 8 for n, whose first is 1, padded
 
 /// The walk over the chunks, grid (heads * dv / Columns, items). Depth is dqk.
 template <int Depth>
@@ -217,8 +215,9 @@ __device__ void cell_scan(const CellChunksArgs& a)
         copy_async_wait<0>();
         __syncthreads(); // this chunk has come, and the last one is done with v, w and C's copy
         const ChunkScalars& s = scalars[buffer];
-        float m_last = max_of(s.b[count - 1] + m_prev, s.b[count - 1] + s.top[count - 1]);
-        float to_last = s.b[count - 1] - m_last;
+        double b_last = s.b[count - 1]; // in double: see cell_scalars
+        float m_last = (float)(b_last + max_of(m_prev, s.top[count - 1]));
+        float to_last = (float)(b_last - m_last), decay = exp_of((float)(b_last + m_prev - m_last));
 #pragma unroll
         for (int i = 0; i < 4; i++)
         {
@@ -303,7 +302,6 @@ __device__ void cell_scan(const CellChunksArgs& a)
         }
 
         // The state after the chunk.
-        float decay = exp_of(m_prev + to_last);
 #pragma unroll
         for (int i = 0; i < Tiles; i++)
         {

@@ -1,10 +1,10 @@
 // The cell over many tokens of a sequence, chunk by chunk (docs/cuda.md; the chunkwise form of arXiv 2503.14376), on tensor
 // cores. A block of threads owns 32 columns of one head's C, keeps them in shared memory and walks the chunks in order.
 #include "cell.cuh"
+#include "chunk.cuh"
 #include "device.cuh"
 #include "mma.cuh"
 
-constexpr int Chunk = 64;
 constexpr int Columns = 32;
 constexpr int Depth = 32; // rows of C, columns of q and k, a tile
 constexpr int Threads = 256;
@@ -33,67 +33,25 @@ struct CellRowsArgs
     float eps;
 };
 
-__device__ double shuffle_up(double value, int delta)
-{
-    ulong bits = __builtin_bit_cast(ulong, value);
-    uint low = __nvvm_shfl_sync_up_i32(0xFFFFFFFFu, (int)(uint)bits, delta, 0);
-    uint high = __nvvm_shfl_sync_up_i32(0xFFFFFFFFu, (int)(uint)(bits >> 32), delta, 0);
-    return __builtin_bit_cast(double, (ulong)high << 32 | low);
-}
-
-constexpr double Never = -1e300;
-
-/// The scalars of a chunk, by one warp, two tokens a lane. With B the running sum of log sigmoid(f) and lead_s = i_s - B_s:
-/// log D[t, s] = B_t + lead_s and m_t = B_t + max(m_prev, max_{s<=t} lead_s). Sums in double: see cell_scalars.
+/// The scalars of a chunk, by one warp, two tokens a lane.
 __device__ void chunk_scalars(const float* gates, int stride, int heads, int count, float cap, float m_prev, float* lead, float* top, float* inter, float* floor, float* last_m)
 {
-    int lane = lane_index();
-    double log_f[2], i[2];
+    ChunkLane own;
+    own.scan(gates, stride, heads, count, cap);
+#pragma unroll
     for (int u = 0; u < 2; u++)
     {
-        int t = 2 * lane + u;
-        bool valid = t < count;
-        log_f[u] = valid ? (double)log_sigmoid(soft_cap(gates[(long)t * stride + heads], cap)) : 0.0;
-        i[u] = valid ? (double)soft_cap(gates[(long)t * stride], cap) : Never;
-    }
-
-    double b1 = log_f[0] + log_f[1];
-    for (int delta = 1; delta < WarpSize; delta *= 2)
-    {
-        double other = shuffle_up(b1, delta);
-        b1 += lane >= delta ? other : 0.0;
-    }
-
-    double b0 = b1 - log_f[1];
-    double lead0 = i[0] - b0, lead1 = i[1] - b1;
-    double running = lead0 > lead1 ? lead0 : lead1;
-    for (int delta = 1; delta < WarpSize; delta *= 2)
-    {
-        double other = shuffle_up(running, delta);
-        running = lane >= delta && other > running ? other : running;
-    }
-
-    double before = shuffle_up(running, 1);
-    before = lane == 0 || before < m_prev ? (double)m_prev : before;
-    double most0 = before > lead0 ? before : lead0;
-    double most1 = most0 > lead1 ? most0 : lead1;
-    float m0 = (float)(b0 + most0), m1 = (float)(b1 + most1);
-    int t = 2 * lane;
-    lead[t] = i[0] == Never ? -1e30f : (float)lead0;
-    lead[t + 1] = i[1] == Never ? -1e30f : (float)lead1;
-    top[t] = (float)(m0 - b0);
-    top[t + 1] = (float)(m1 - b1);
-    inter[t] = exp_of((float)(b0 + m_prev - m0));
-    inter[t + 1] = exp_of((float)(b1 + m_prev - m1));
-    floor[t] = exp_of(-m0);
-    floor[t + 1] = exp_of(-m1);
-    if (count - 1 == t)
-    {
-        *last_m = m0;
-    }
-    else if (count - 1 == t + 1)
-    {
-        *last_m = m1;
+        int t = 2 * lane_index() + u;
+        double b = own.b[u];
+        float m = (float)(b + (own.top[u] > m_prev ? own.top[u] : (double)m_prev));
+        lead[t] = (float)own.lead[u];
+        top[t] = (float)(m - b);
+        inter[t] = exp_of((float)(b + m_prev - m));
+        floor[t] = exp_of(-m);
+        if (count - 1 == t)
+        {
+            *last_m = m;
+        }
     }
 }
 

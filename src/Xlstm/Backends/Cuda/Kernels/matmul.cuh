@@ -15,7 +15,7 @@ struct MatMulArgs
     float cap;
 };
 
-enum Result { StoreResult, AddResult, SwiGluResult, CapResult };
+enum Result { StoreResult, StoreHalfResult, AddResult, SwiGluResult, CapResult };
 
 /// Two neighbouring outputs of one token: rows row and row + 1 of the weights, row even.
 template <typename A, Result Kind>
@@ -36,6 +36,11 @@ __device__ void finish(const MatMulArgs& a, int token, int row, float first, flo
     if constexpr (Kind == SwiGluResult)
     {
         store_value((A*)a.out + (long)token * a.ld + row / 2, first * sigmoid(first) * second);
+    }
+    else if constexpr (Kind == StoreHalfResult)
+    {
+        // Only for matrices of an even number of rows.
+        *(uint*)((bf16*)a.out + (long)token * a.ld + row) = pack_bf16(first, second);
     }
     else
     {

@@ -110,6 +110,7 @@ __device__ void mat_mul(const MatMulArgs& a)
     extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) name(const MatMulArgs args) { mat_mul<kind>(args); }
 
 MAT_MUL(matmul_store_bf16, StoreResult)
+MAT_MUL(matmul_store_half_bf16, StoreHalfResult)
 MAT_MUL(matmul_add_bf16, AddResult)
 MAT_MUL(matmul_swiglu_bf16, SwiGluResult)
 MAT_MUL(matmul_cap_bf16, CapResult)

@@ -126,5 +126,6 @@ __device__ void mat_mul(const WgmmaArgs& args)
     extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) name(const WgmmaArgs args) { mat_mul<kind>(args); }
 
 MAT_MUL(wgmma_store, StoreResult)
+MAT_MUL(wgmma_store_half, StoreHalfResult)
 MAT_MUL(wgmma_add, AddResult)
 MAT_MUL(wgmma_swiglu, SwiGluResult)

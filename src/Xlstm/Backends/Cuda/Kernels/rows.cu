@@ -107,7 +107,7 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_f32(const NormRow
 struct HeadRowsArgs
 {
     const float* h;         // [T, width]
-    const float* gate;      // ogate preactivation, at this model's place in [T, gate_ld]
+    const void* gate;       // ogate preactivation of the first row, in rows of gate_ld
     const float* norm;      // [width]
     const float* norm_bias; // [width] or null
     void* out;              // [T, cols], padded with zeros
@@ -120,7 +120,7 @@ struct HeadRowsArgs
 };
 
 /// sigmoid(o) multihead_norm(h) of a row a block; the last block also puts n and m into the states.
-template <typename A>
+template <typename A, typename G>
 __device__ void head_rows(const HeadRowsArgs& a)
 {
     let_next_start();
@@ -141,7 +141,7 @@ __device__ void head_rows(const HeadRowsArgs& a)
         {
             int k = head * dv + j;
             float value = norm.apply(h[j], a.norm[k], a.norm_bias ? a.norm_bias[k] : 0.0f);
-            store_value(out + k, value * sigmoid(a.gate[token * a.gate_ld + k]));
+            store_value(out + k, value * sigmoid(widen(((const G*)a.gate)[token * a.gate_ld + k])));
         }
     }
 
@@ -151,8 +151,9 @@ __device__ void head_rows(const HeadRowsArgs& a)
     }
 }
 
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_bf16(const HeadRowsArgs a) { head_rows<bf16>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_f32(const HeadRowsArgs a) { head_rows<float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_bf16(const HeadRowsArgs a) { head_rows<bf16, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_half_bf16(const HeadRowsArgs a) { head_rows<bf16, bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_f32(const HeadRowsArgs a) { head_rows<float, float>(a); }
 
 struct ConvertArgs
 {

@@ -20,6 +20,7 @@ internal sealed class KernelSet : IDisposable
             CudaModule step = Module("step"), rows = Module("rows"), matmul = Module("matmul" + suffix), cell = Module("cell_rows");
             Embed = rows.Kernel("embed" + suffix);
             NormRows = rows.Kernel("norm_rows" + suffix);
+            NormFourRows = rows.Kernel("norm_four_rows" + suffix);
             HeadRows = rows.Kernel("head_rows" + suffix);
             StepQkvo = step.Kernel("step_qkvo" + suffix);
             StepOut = step.Kernel("step_out" + suffix);
@@ -56,6 +57,8 @@ internal sealed class KernelSet : IDisposable
                 HeadRowsHalf = rows.Kernel("head_rows_half_bf16");
             }
 
+            Embed.PreferShared();
+            CellStep.PreferShared();
             CellRows = cell.Kernel(format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32");
         }
         catch
@@ -68,6 +71,9 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel Embed { get; }
 
     public CudaKernel NormRows { get; }
+
+    /// <summary>Four rows a block of threads.</summary>
+    public CudaKernel NormFourRows { get; }
 
     public CudaKernel HeadRows { get; }
 
@@ -123,7 +129,12 @@ internal sealed class KernelSet : IDisposable
     /// <summary>A kernel of stream_hopper.cu; null where the device or the format has none.</summary>
     /// <param name="name">"stream_up".</param>
     /// <param name="vectors">Vectors a thread, one of those it is compiled for.</param>
-    public CudaKernel? Stream(string name, int vectors) => _stream?.Kernel($"{name}_{vectors}");
+    public CudaKernel? Stream(string name, int vectors)
+    {
+        CudaKernel? kernel = _stream?.Kernel($"{name}_{vectors}");
+        kernel?.PreferShared();
+        return kernel;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _modules.ForEach(module => module.Dispose());

@@ -72,6 +72,13 @@ internal sealed unsafe class CudaModule : CudaHandle
 internal sealed record CudaKernel(string Name, nint Function, bool StartsEarly)
 {
     private const int MaxDynamicSharedBytes = 8;
+    private const int PreferredSharedCarveout = 9;
+
+    /// <summary>
+    /// Has multiprocessors divide their memory for shared memory first. Kernels that are to overlap must divide it alike:
+    /// changing the division waits until a multiprocessor is idle.
+    /// </summary>
+    public void PreferShared() => CudaError.Check(CudaDriver.FuncSetAttribute(Function, PreferredSharedCarveout, 100), $"dividing a multiprocessor's memory for kernel {Name}");
 
     /// <summary>Allows it more dynamic shared memory than the 48 KiB that every kernel has.</summary>
     public void AllowShared(int bytes) => CudaError.Check(CudaDriver.FuncSetAttribute(Function, MaxDynamicSharedBytes, bytes), $"giving kernel {Name} {bytes} bytes of shared memory");

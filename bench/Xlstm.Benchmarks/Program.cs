@@ -1,1 +1,20 @@
-return args is ["cuda", .. var rest] ? Xlstm.Benchmarks.CudaBenchmark.Run(rest) : 0;
+using Xlstm.Benchmarks;
+using Xlstm.Benchmarks.Kernels;
+
+// What is measured is the first argument; the rest is the measurement's own.
+switch (args)
+{
+    case ["kernels", .. string[] rest]:
+        return KernelBenchmarks.Run(rest);
+    case ["cuda", .. string[] rest]:
+        return CudaBenchmark.Run(rest);
+    default:
+        Console.Error.WriteLine("""
+            usage: Xlstm.Benchmarks kernels [BenchmarkDotNet arguments]
+                   Xlstm.Benchmarks cuda [--like SIZE | --model DIR] [--weights FORMAT] [--tokens N] [--prefill N,N] [--batches N,N] [--log]
+
+              kernels    matrix products, cell, norms and tokenizer, one by one: --filter '*MatMul*', --disasm, --list flat
+              cuda       a model with random weights on a GPU: copy, load, decode, prefill, batches
+            """);
+        return 2;
+}

@@ -9,6 +9,8 @@ namespace Xlstm.Cli;
 /// </summary>
 internal sealed class Interrupt : IDisposable
 {
+    private static Action? _diverted;
+
     // A step of a large model takes seconds, in which it would look as if nobody had heard.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
@@ -29,8 +31,22 @@ internal sealed class Interrupt : IDisposable
     /// <summary>The exit code that the signal asks for; null when none came.</summary>
     public int? ExitCode => Volatile.Read(ref _exitCode) is var code and not 0 ? code : null;
 
+    /// <summary>Has Ctrl+C do something else than end the command, until the result is disposed. SIGTERM still ends it.</summary>
+    public static IDisposable Divert(Action action)
+    {
+        Volatile.Write(ref _diverted, action);
+        return new Diversion();
+    }
+
     private void Handle(PosixSignalContext context, int exitCode)
     {
+        if (exitCode == Cli.ExitCode.Interrupted && Volatile.Read(ref _diverted) is { } action)
+        {
+            context.Cancel = true;
+            action();
+            return;
+        }
+
         if (Interlocked.CompareExchange(ref _exitCode, exitCode, 0) != 0)
         {
             return;
@@ -50,5 +66,10 @@ internal sealed class Interrupt : IDisposable
         _terminate.Dispose();
         _patience.Dispose();
         _source.Dispose();
+    }
+
+    private sealed class Diversion : IDisposable
+    {
+        public void Dispose() => Volatile.Write(ref _diverted, null);
     }
 }

@@ -22,6 +22,7 @@ internal static class Program
             Examples =
             [
                 ("xlstm generate \"Once upon a time\"", "continue a text"),
+                ("xlstm chat", "talk with a model"),
                 ("xlstm inspect --model DIR", "what a checkpoint is and needs"),
                 ("xlstm COMMAND --help", "options and examples of a command"),
             ],
@@ -30,10 +31,15 @@ internal static class Program
         root.Add(new VersionOption());
         root.Add(verbose);
         root.Add(GenerateCommand.Create());
+        root.Add(ChatCommand.Create());
         root.Add(TokenizeCommand.Create());
         root.Add(InspectCommand.Create());
         root.Add(LogitsCommand.Create());
+        root.Add(PerplexityCommand.Create());
+        root.Add(BenchCommand.Create());
         root.Add(SynthesizeCommand.Create());
+        root.Add(QuantizeCommand.Create());
+        root.Add(DevicesCommand.Create());
         root.SetAction(parsed => ToolCommand.WriteHelp(parsed, root));
 
         // Without this a prompt that starts with "@" would be read as the name of a file of arguments.

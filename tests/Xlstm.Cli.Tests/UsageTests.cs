@@ -16,12 +16,19 @@ public class UsageTests
     [InlineData("--temperature 0,5: expected a number of at least 0", "generate", "--temperature", "0,5", "x")]
     [InlineData("--seed is given more than once", "generate", "--seed", "1", "--seed", "2", "x")]
     [InlineData("--logit-bias 5: expected ID=X", "generate", "--logit-bias", "5", "x")]
-    [InlineData("--weights int3: expected float32, bfloat16", "generate", "--weights", "int3", "x")]
+    [InlineData("--weights int3: expected float32, bfloat16, int8 or int4", "generate", "--weights", "int3", "x")]
     [InlineData("--prompt-ids: expected token ids such as 0,5,7, found 'a'", "generate", "--prompt-ids", "0,a")]
     [InlineData("give one of PROMPT, --prompt-file, --prompt-ids and --prompts", "generate", "x", "--prompt-ids", "0")]
     [InlineData("give --ids or --ids-file", "logits", "--output", "x.safetensors")]
     [InlineData("--output", "logits", "--ids", "0")]
     [InlineData("--like", "synthesize", "--output", "x")]
+    [InlineData("--file", "perplexity")]
+    [InlineData("--stride needs a --context", "perplexity", "--file", "README.md", "--stride", "5")]
+    [InlineData("--weights fp8: expected float32, bfloat16, int8 or int4", "bench", "--weights", "int8,fp8")]
+    [InlineData("--threads 1,x: expected a whole number of at least 1", "bench", "--threads", "1,x")]
+    [InlineData("--output xml: expected md, csv, json", "bench", "--output", "xml")]
+    [InlineData("--model and --like exclude each other", "bench", "--model", "models/demo", "--like", "160m")]
+    [InlineData("nothing to measure", "bench", "-p", "0", "-g", "0")]
     public async Task WrongUsageIsOneLineAHintAndExitCode2(string says, params string[] arguments)
     {
         var result = await ToolProcess.RunAsync(arguments);
@@ -44,6 +51,10 @@ public class UsageTests
     [InlineData("token id 4096", "tokenize", "--decode", "4096")]
     [InlineData("empty", "generate", "--no-bos", "")]
     [InlineData("neither a known size", "synthesize", "--like", "8b", "--output", "x")]
+    [InlineData("neither a known size", "bench", "--like", "8b")]
+    [InlineData("no-such-file", "perplexity", "--file", "no-such-file")]
+    [InlineData("--skip-tokens leaves out 999999", "perplexity", "--file", "README.md", "--skip-tokens", "999999")]
+    [InlineData("tokenizer.json", "perplexity", "--file", "README.md", "--model", "tests/Xlstm.Tests/Fixtures/reference/tiny-single")]
     public async Task BadInputIsOneLineAndExitCode1(string says, params string[] arguments)
     {
         var result = await ToolProcess.RunAsync(arguments);

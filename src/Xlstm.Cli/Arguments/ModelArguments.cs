@@ -8,30 +8,24 @@ namespace Xlstm.Cli.Arguments;
 /// <summary>The options that say which model is run and how it is held, and the load itself.</summary>
 internal sealed class ModelArguments
 {
-    private static readonly Dictionary<string, WeightFormat> Formats =
-        Enum.GetValues<WeightFormat>().ToDictionary(format => format.ToString().ToLowerInvariant(), StringComparer.OrdinalIgnoreCase);
-
     /// <summary>The option every command has.</summary>
     public const string VerboseName = "--verbose";
 
     private readonly Option<string?> _model = ModelOption();
-    private readonly Option<string?> _weights = new Option<string?>("--weights")
+    private readonly Option<WeightFormat?> _weights = WeightFormats.Option(
+        "--weights", $"How weights are held in memory: {WeightFormats.Names} (default: as a packed folder holds them, else bfloat16; float32 for float16 files)");
+
+    private readonly Option<bool> _mix = MixOption();
+    private readonly Option<int?> _threads = ThreadsOption();
+
+    private readonly Option<string> _device = new("--device")
     {
-        HelpName = "FORMAT",
-        Description = $"How weights are held in memory: {string.Join(", ", Formats.Keys)} (default bfloat16; float32 for float16 files)",
+        HelpName = "DEVICE",
+        Description = "Where to run: auto (a GPU with memory enough, else the CPU), cpu, cuda, cuda:N; see xlstm devices",
+        DefaultValueFactory = _ => "auto",
     };
 
-    private readonly Option<int?> _threads = NumberRules.Positive.Option("--threads", "N", "Threads that compute; the text does not depend on it (default: physical cores)");
-
     private readonly Option<bool> _showConfig = Flag.Create("--show-config", "Print the model's configuration in the form of the official Python package");
-
-    public ModelArguments() => _weights.Validators.Add(result =>
-    {
-        if (result.Tokens is [var token] && !Formats.ContainsKey(token.Value))
-        {
-            result.AddError($"--weights {token.Value}: expected {string.Join(", ", Formats.Keys)}");
-        }
-    });
 
     public static Option<string?> ModelOption() => new("--model", "-m")
     {
@@ -39,25 +33,31 @@ internal sealed class ModelArguments
         Description = $"Checkpoint folder, or the name of a repository in the Hugging Face cache (default: {ModelLocator.Variable}, else the demo of the clone)",
     };
 
+    public static Option<bool> MixOption() => Flag.Create("--mix", "With int4: out_proj and proj_down stay at 8 bits (better text, slower)");
+
+    public static Option<int?> ThreadsOption() => NumberRules.Positive.Option("--threads", "N", "Threads that compute; results do not depend on it (default: physical cores)");
+
     public void AddTo(Command command)
     {
         command.Add(_model);
         command.Add(_weights);
+        command.Add(_mix);
         command.Add(_threads);
+        command.Add(_device);
         command.Add(_showConfig);
     }
 
     public string Folder(ParseResult parsed) => ModelLocator.Find(parsed.GetValue(_model));
 
     /// <summary>Loads the model, with its memory, progress, configuration and warnings on stderr.</summary>
-    public (XlstmModel Model, double Seconds) Load(string folder, ParseResult parsed, CancellationToken cancellationToken)
+    public (XlstmModel Model, double Seconds) Load(string folder, ParseResult parsed, CancellationToken cancellationToken) =>
+        Load(folder, parsed.GetValue(_weights), parsed, cancellationToken);
+
+    /// <summary>As <see cref="Load(string, ParseResult, CancellationToken)"/>, with weights held otherwise than <c>--weights</c> says.</summary>
+    public (XlstmModel Model, double Seconds) Load(string folder, WeightFormat? weights, ParseResult parsed, CancellationToken cancellationToken)
     {
         bool verbose = parsed.GetValue<bool>(VerboseName);
-        var options = new LoadOptions
-        {
-            Weights = parsed.GetValue(_weights) is { } format ? Formats[format] : null,
-            Threads = parsed.GetValue(_threads),
-        };
+        var options = new LoadOptions { Weights = weights, Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads), Device = parsed.GetValue(_device)! };
         long start = Stopwatch.GetTimestamp();
         string configuration;
         using (var checkpoint = Checkpoint.Open(folder))

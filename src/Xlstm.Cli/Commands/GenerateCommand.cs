@@ -3,6 +3,7 @@ using System.Diagnostics;
 using Xlstm.Cli.Arguments;
 using Xlstm.Cli.Generation;
 using Xlstm.Cli.Output;
+using Xlstm.Cli.Sessions;
 using Xlstm.Generation;
 
 namespace Xlstm.Cli.Commands;
@@ -22,6 +23,7 @@ internal sealed class GenerateCommand
     private readonly Option<bool> _json = Flag.Create("--json", "Print one JSON object: text, ids, prompt_ids, finish_reason, timings");
     private readonly ModelArguments _model = new();
     private readonly SamplingArguments _sampling = new();
+    private readonly SessionArguments _sessions = new();
 
     public static Command Create()
     {
@@ -34,6 +36,8 @@ internal sealed class GenerateCommand
                 ("xlstm generate --model ~/models/xLSTM-7b --greedy -n 200 \"The Eiffel Tower\"", "the most probable text of another model"),
                 ("cat notes.txt | xlstm generate -n 100 --stop \"\\n\\n\" > more.txt", "in a pipe; stop at an empty line"),
                 ("xlstm generate --prompts prompts.jsonl --seed 1 > results.jsonl", "many prompts with one load"),
+                ("xlstm generate --prompt-file report.txt --save-session report.session -n 0", "read a long text once ..."),
+                ("xlstm generate --session report.session \"In short, the report says\"", "... and go on from it at once, as often as wanted"),
                 ("xlstm generate --json --greedy --logprobs 3 -n 8 \"The sea\"", "for programs"),
             ],
         };
@@ -43,6 +47,7 @@ internal sealed class GenerateCommand
         command.Add(arguments._promptIds);
         command.Add(arguments._prompts);
         command.Add(arguments._batch);
+        arguments._sessions.AddTo(command);
         arguments._sampling.AddTo(command);
         command.Add(arguments._echo);
         command.Add(arguments._noBos);
@@ -53,27 +58,28 @@ internal sealed class GenerateCommand
 
     private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
+        _sessions.Check(parsed, many: parsed.GetValue(_prompts) is not null);
         string folder = _model.Folder(parsed);
         var options = _sampling.Apply(GenerationConfig.Read(folder), parsed);
         var jobs = await ReadJobsAsync(parsed, options, cancellationToken).ConfigureAwait(false);
         var (model, loadSeconds) = _model.Load(folder, parsed, cancellationToken);
         using (model)
         {
-            bool addBeginOfText = !parsed.GetValue(_noBos);
-            // All prompts are encoded first, so that a bad one is told before the good ones have cost their time.
-            var prompts = jobs.Select(job => (Job: job, Ids: job.Encode(model, addBeginOfText))).ToArray();
             using var output = new TextOutput();
             var timings = parsed.GetValue(_prompts) is null
-                ? await RunOneAsync(model, prompts[0].Job, prompts[0].Ids, parsed, output, loadSeconds, cancellationToken).ConfigureAwait(false)
-                : await RunManyAsync(model, prompts, parsed, output, cancellationToken).ConfigureAwait(false);
+                ? await RunOneAsync(model, jobs[0], parsed, output, loadSeconds, cancellationToken).ConfigureAwait(false)
+                : await RunManyAsync(model, jobs, parsed, output, cancellationToken).ConfigureAwait(false);
             Console.Error.WriteLine(timings);
         }
         return ExitCode.Success;
     }
 
     private async Task<Timings> RunOneAsync(
-        XlstmModel model, GenerationJob job, int[] promptIds, ParseResult parsed, TextOutput output, double loadSeconds, CancellationToken cancellationToken)
+        XlstmModel model, GenerationJob job, ParseResult parsed, TextOutput output, double loadSeconds, CancellationToken cancellationToken)
     {
+        using var open = await _sessions.OpenAsync(model, parsed, cancellationToken).ConfigureAwait(false);
+        bool isNew = open.Session.Tokens.Count == 0;
+        int[] promptIds = job.Encode(model, isNew && !parsed.GetValue(_noBos), mayBeEmpty: !isNew);
         bool json = parsed.GetValue(_json);
         string echo = Echo(model, job, promptIds, parsed);
         if (!json)
@@ -81,7 +87,7 @@ internal sealed class GenerateCommand
             output.Write(echo);
         }
 
-        var result = await SingleRun.RunAsync(model, promptIds, job, Receive, cancellationToken).ConfigureAwait(false);
+        var result = await SingleRun.RunAsync(open.Session, promptIds, job, Receive, cancellationToken).ConfigureAwait(false);
         if (json)
         {
             output.WriteLine((result with { Text = echo + result.Text, Timings = result.Timings with { LoadSeconds = loadSeconds } }).ToJson());
@@ -93,7 +99,14 @@ internal sealed class GenerateCommand
             Console.Error.WriteLine();
         }
 
-        if (parsed.GetValue<bool>(ModelArguments.VerboseName))
+        string? saved = await _sessions.SaveAsync(open.Session, parsed).ConfigureAwait(false);
+        bool verbose = parsed.GetValue<bool>(ModelArguments.VerboseName);
+        foreach (string line in new[] { open.CacheReport, saved }.OfType<string>().Where(_ => verbose || Terminal.ErrorIsTerminal))
+        {
+            Console.Error.WriteLine(line);
+        }
+
+        if (verbose)
         {
             Console.Error.WriteLine($"finish reason {result.FinishReason}{(result.Seed is { } seed ? $", seed {seed}" : "")}");
         }
@@ -115,8 +128,10 @@ internal sealed class GenerateCommand
     }
 
     private async Task<Timings> RunManyAsync(
-        XlstmModel model, (GenerationJob Job, int[] Ids)[] prompts, ParseResult parsed, TextOutput output, CancellationToken cancellationToken)
+        XlstmModel model, IReadOnlyList<GenerationJob> jobs, ParseResult parsed, TextOutput output, CancellationToken cancellationToken)
     {
+        // All prompts are encoded first, so that a bad one is told before the good ones have cost their time.
+        var prompts = jobs.Select(job => (Job: job, Ids: job.Encode(model, !parsed.GetValue(_noBos)))).ToArray();
         long start = Stopwatch.GetTimestamp();
         var done = new List<Timings>();
         // On one terminal the results themselves show how far it is.
@@ -156,6 +171,11 @@ internal sealed class GenerateCommand
         if (ids is not null)
         {
             return [new GenerationJob { Source = "--prompt-ids", PromptIds = TokenIds.Parse(ids, "--prompt-ids"), Options = options }];
+        }
+
+        if (prompt is null && file is null && _sessions.Continues(parsed))
+        {
+            prompt = "";
         }
 
         if (prompt is null or InputText.StandardInput && file is null)

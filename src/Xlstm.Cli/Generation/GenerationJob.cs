@@ -21,8 +21,11 @@ internal sealed record GenerationJob
     public JsonElement? Id { get; init; }
 
     /// <summary>The ids to feed. Text gets the begin-of-text token first, without which these models write garbage; raw ids are fed as they are.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="addBeginOfText">Whether text gets the begin-of-text token first.</param>
+    /// <param name="mayBeEmpty">Whether there may be nothing to feed, as where a session goes on.</param>
     /// <exception cref="XlstmException">There is nothing to feed, or an id is out of range, or text is given to a model without a tokenizer.</exception>
-    public int[] Encode(XlstmModel model, bool addBeginOfText)
+    public int[] Encode(XlstmModel model, bool addBeginOfText, bool mayBeEmpty = false)
     {
         if (PromptIds is not null)
         {
@@ -41,7 +44,7 @@ internal sealed record GenerationJob
             ids = [model.BeginOfText, .. ids];
         }
 
-        if (ids.Length == 0)
+        if (ids.Length == 0 && !mayBeEmpty)
         {
             throw new XlstmException($"{Source} is empty and nothing else comes first: leave out --no-bos to start from the begin-of-text token alone");
         }

@@ -5,20 +5,21 @@ namespace Xlstm.Cli.Generation;
 /// <summary>Runs one job on a model, with a bar while a long prompt is read.</summary>
 internal static class SingleRun
 {
-    /// <param name="model">The model.</param>
+    /// <param name="session">Where to go on. What is broken off stays queued on it, so that it can be saved and go on later.</param>
     /// <param name="promptIds">The ids to feed.</param>
     /// <param name="job">The job.</param>
     /// <param name="receive">Called with each token as it is made.</param>
     /// <param name="cancellationToken">Ends the run early: the result then holds what there was by then.</param>
-    public static async Task<GenerationResult> RunAsync(XlstmModel model, int[] promptIds, GenerationJob job, Action<GeneratedToken> receive, CancellationToken cancellationToken)
+    public static async Task<GenerationResult> RunAsync(Session session, int[] promptIds, GenerationJob job, Action<GeneratedToken> receive, CancellationToken cancellationToken)
     {
-        using var session = model.CreateSession();
-        var record = new JobRecord(model, job, promptIds);
+        var record = new JobRecord(session.Model, job, promptIds);
+        session.Queue(promptIds);
+        int waiting = session.Waiting;
         try
         {
             using (var bar = new ProgressBar("Reading prompt", "tok", TimeSpan.FromSeconds(1), keep: false))
             {
-                session.Append(promptIds, new PromptProgress(bar, promptIds.Length), cancellationToken);
+                session.Append([], new PromptProgress(bar, waiting), cancellationToken);
                 bar.Finish();
             }
             record.PromptDone();
@@ -31,7 +32,7 @@ internal static class SingleRun
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
         }
-        return record.ToResult(session.Tokens.Count);
+        return record.ToResult(waiting - session.Waiting);
     }
 
     private sealed class PromptProgress(ProgressBar bar, int total) : IProgress<int>

@@ -24,6 +24,9 @@ internal sealed record CheckpointReport
     /// <summary>By weight format.</summary>
     public required IReadOnlyDictionary<string, MemoryReport> Memory { get; init; }
 
+    /// <summary>The weight format of a packed folder; null for other checkpoints.</summary>
+    public required string? Packed { get; init; }
+
     /// <summary>Null without tokenizer.json.</summary>
     public required TokenizerReport? Tokenizer { get; init; }
 
@@ -43,7 +46,8 @@ internal sealed record CheckpointReport
             Model = checkpoint.Folder,
             Parameters = tensors.Sum(Elements),
             Sizes = SizesReport.Of(config),
-            Dtypes = tensors.GroupBy(t => t.ElementType).OrderBy(g => g.Key).ToDictionary(
+            Packed = checkpoint.PackedFormat is { } packed ? Name(packed) : null,
+            Dtypes = checkpoint.PackedFormat is not null ? [] : tensors.GroupBy(t => t.ElementType).OrderBy(g => g.Key).ToDictionary(
                 g => Name(g.Key),
                 g => new DtypeReport(g.Select(t => t.Name).Distinct().Count(), g.Sum(Elements), g.Sum(t => Elements(t) * t.ElementSize))),
             Shards = [.. checkpoint.Shards.Select(s => new ShardReport(s.Name, s.TensorBytes))],

@@ -15,7 +15,7 @@ internal static class ReportText
         Row("Blocks", $"{sizes.NumBlocks}, {sizes.EmbeddingDim} wide, feed-forward {sizes.FfnDim}");
         Row("Heads", $"{sizes.NumHeads}; queries and keys {sizes.QkHeadDim} wide, values {sizes.VHeadDim}");
         Row("Vocabulary", $"{sizes.VocabSize:N0} rows");
-        Row("Stored as", string.Join("; ", report.Dtypes.Select(d => $"{d.Key}, {d.Value.Tensors} tensors, {Quantity.Bytes(d.Value.Bytes)}")));
+        Row("Stored as", report.Packed is { } format ? $"packed {format}, mapped as it is" : string.Join("; ", report.Dtypes.Select(d => $"{d.Key}, {d.Value.Tensors} tensors, {Quantity.Bytes(d.Value.Bytes)}")));
         Rows("Shards", report.Shards.Select(s => $"{s.Name}  {Quantity.Bytes(s.Bytes)}"));
         Rows("Memory", report.Memory.Select(m => $"{m.Key,-8}  {Quantity.Bytes(m.Value.TotalBytes)}: weights {Quantity.Bytes(m.Value.WeightBytes)}, workspace {Quantity.Bytes(m.Value.WorkspaceBytes)}, one session"));
         Row("Session", $"{Quantity.Bytes(report.StateBytes)} of state, whatever its length");

@@ -12,7 +12,8 @@ internal static class MemoryNotice
         return $"{ShortPath(checkpoint.Folder)}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters in {format.ToString().ToLowerInvariant()}, needs {Quantity.Bytes(memory.TotalBytes)} of memory";
     }
 
-    private static string ShortPath(string path)
+    /// <summary>A path as seen from the current folder, where that is shorter.</summary>
+    public static string ShortPath(string path)
     {
         string relative = Path.GetRelativePath(Environment.CurrentDirectory, path);
         return relative.StartsWith("..", StringComparison.Ordinal) ? path : relative;

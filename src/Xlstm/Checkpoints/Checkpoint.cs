@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Xlstm.Checkpoints.Packed;
+using Xlstm.Memory;
 
 namespace Xlstm.Checkpoints;
 
@@ -8,7 +10,7 @@ namespace Xlstm.Checkpoints;
 /// </summary>
 public sealed class Checkpoint : IDisposable
 {
-    private readonly IReadOnlyList<SafetensorsFile> _files;
+    private readonly IReadOnlyList<IDisposable> _resources;
 
     internal Checkpoint(
         string folder,
@@ -17,14 +19,15 @@ public sealed class Checkpoint : IDisposable
         TensorMap tensors,
         IReadOnlyList<CheckpointShard> shards,
         IReadOnlyList<string> warnings,
-        IReadOnlyList<SafetensorsFile> files)
+        IReadOnlyList<IDisposable> resources)
     {
         Folder = folder;
+        Tensors = tensors;
         Config = config;
         RawConfig = rawConfig;
         Shards = shards;
         Warnings = warnings;
-        _files = files;
+        _resources = resources;
         Embeddings = tensors.Get(TensorMap.NoBlock, TensorRole.Embeddings, isBias: false);
         Blocks = Enumerable.Range(0, config.NumBlocks).Select(block => new BlockTensors(tensors, block)).ToArray();
         OutNorm = tensors.Find(TensorMap.NoBlock, TensorRole.OutNorm, isBias: false);
@@ -62,8 +65,17 @@ public sealed class Checkpoint : IDisposable
     /// <summary>The output matrix [V, D]; null when it is the embedding's.</summary>
     public CheckpointTensor? LmHead { get; }
 
+    /// <summary>How the weights of a packed folder are held; null for a checkpoint as its makers published it.</summary>
+    public WeightFormat? PackedFormat => Packed?.Layout.Recipe.Format;
+
+    /// <summary>The packed weights of a packed folder.</summary>
+    internal PackedFile? Packed { get; private init; }
+
+    /// <summary>The tensors by role.</summary>
+    internal TensorMap Tensors { get; }
+
     /// <summary>Opens a checkpoint and checks config, headers, names and shapes. Weights are not read, but for a tied lm_head that is stored nevertheless.</summary>
-    /// <param name="folder">A folder with config.json and the model in any of the layouts of docs/checkpoints.md.</param>
+    /// <param name="folder">A folder with config.json and the model in any of the layouts of docs/checkpoints.md, or a packed folder.</param>
     /// <exception cref="CheckpointException">Something is missing, damaged or contradictory; the message names it.</exception>
     public static Checkpoint Open(string folder)
     {
@@ -74,6 +86,11 @@ public sealed class Checkpoint : IDisposable
         }
 
         (XlstmConfig config, IReadOnlyDictionary<string, JsonElement> raw) = ConfigReader.Read(Path.Combine(folder, "config.json"));
+        if (PackedFile.Exists(folder))
+        {
+            return OpenPacked(folder, config, raw);
+        }
+
         CheckpointFiles found = CheckpointFiles.Find(folder);
         var files = new List<SafetensorsFile>(found.Names.Count);
         try
@@ -105,9 +122,9 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Closes the files.</summary>
     public void Dispose()
     {
-        foreach (SafetensorsFile file in _files)
+        foreach (IDisposable resource in _resources)
         {
-            file.Dispose();
+            resource.Dispose();
         }
     }
 
@@ -127,6 +144,14 @@ public sealed class Checkpoint : IDisposable
         return (
             config with { TieWordEmbeddings = false },
             $"config.json says tie_word_embeddings, but {TensorNames.LmHead} is there and differs from the embedding: the tensors are right");
+    }
+
+    private static Checkpoint OpenPacked(string folder, XlstmConfig config, IReadOnlyDictionary<string, JsonElement> raw)
+    {
+        PackedFile packed = PackedFile.Open(folder, config);
+        MappedMemory memory = packed.Map();
+        var shard = new CheckpointShard(PackedFile.FileName, packed.Layout.ByteLength);
+        return new Checkpoint(folder, config, raw, UnpackingSource.MapOf(packed.Layout, memory), [shard], [], [memory]) { Packed = packed };
     }
 
     private static Dictionary<string, (int Shard, SafetensorsFile File, SafetensorsTensor Tensor)> Merge(List<SafetensorsFile> files)

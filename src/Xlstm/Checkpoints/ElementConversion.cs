@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Xlstm.Checkpoints;
 
-/// <summary>float32 to what a file stores, rounded to nearest even.</summary>
+/// <summary>Between float32 and what a file stores: rounded to nearest even one way, exact the other.</summary>
 internal static class ElementConversion
 {
     /// <param name="values">[n].</param>
@@ -28,6 +28,37 @@ internal static class ElementConversion
                 break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(type));
+        }
+    }
+
+    /// <param name="source">n elements of <paramref name="type"/>, little-endian.</param>
+    /// <param name="type">What is stored.</param>
+    /// <param name="values">[n].</param>
+    public static void ToFloat32(ReadOnlySpan<byte> source, ElementType type, Span<float> values)
+    {
+        switch (type)
+        {
+            case ElementType.Float32:
+                MemoryMarshal.Cast<byte, float>(source).CopyTo(values);
+                break;
+            case ElementType.BFloat16:
+                ReadOnlySpan<ushort> upper = MemoryMarshal.Cast<byte, ushort>(source);
+                for (int i = 0; i < values.Length; i++)
+                {
+                    values[i] = BitConverter.UInt32BitsToSingle((uint)upper[i] << 16);
+                }
+
+                break;
+            case ElementType.Float16:
+                ReadOnlySpan<Half> halves = MemoryMarshal.Cast<byte, Half>(source);
+                for (int i = 0; i < values.Length; i++)
+                {
+                    values[i] = (float)halves[i];
+                }
+
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(type), type, null);
         }
     }
 

@@ -7,9 +7,18 @@ namespace Xlstm.Checkpoints;
 
 /// <summary>A tensor to be written.</summary>
 /// <param name="Name">Its name, unique in the file.</param>
-/// <param name="Type">What its elements are.</param>
+/// <param name="Dtype">What its elements are, in the format's words: F32, BF16, U8...</param>
 /// <param name="Shape">Sizes, outermost first.</param>
-public sealed record SafetensorsTensorSpec(string Name, ElementType Type, IReadOnlyList<long> Shape);
+public sealed record SafetensorsTensorSpec(string Name, string Dtype, IReadOnlyList<long> Shape)
+{
+    /// <param name="name">Its name, unique in the file.</param>
+    /// <param name="type">What its elements are.</param>
+    /// <param name="shape">Sizes, outermost first.</param>
+    public SafetensorsTensorSpec(string name, ElementType type, IReadOnlyList<long> shape)
+        : this(name, SafetensorsDtype.NameOf(type), shape)
+    {
+    }
+}
 
 /// <summary>
 /// Writes a safetensors file whose tensors are known beforehand. The bytes go to a temporary file beside the target, which
@@ -17,7 +26,8 @@ public sealed record SafetensorsTensorSpec(string Name, ElementType Type, IReadO
 /// </summary>
 public sealed class SafetensorsWriter : IDisposable
 {
-    private const int Alignment = 8;
+    // The format asks for 8; a packed file is mapped and read by vectors of 64 bytes.
+    private const int Alignment = 64;
 
     private readonly string _path;
     private readonly string _temporaryPath;
@@ -53,7 +63,7 @@ public sealed class SafetensorsWriter : IDisposable
     /// <param name="path">The target; replaced by <see cref="Complete"/> if it exists.</param>
     /// <param name="tensors">What will be written, in this order.</param>
     /// <param name="metadata">Texts for the header's <c>__metadata__</c>.</param>
-    /// <exception cref="ArgumentException">Two tensors have the same name, a size is negative, or the sizes overflow.</exception>
+    /// <exception cref="ArgumentException">Two tensors have the same name, a dtype is unknown, a size is negative, or the sizes overflow.</exception>
     /// <exception cref="XlstmException">The file cannot be created, or the disk has too little space.</exception>
     public static SafetensorsWriter Create(string path, IReadOnlyList<SafetensorsTensorSpec> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
@@ -82,7 +92,8 @@ public sealed class SafetensorsWriter : IDisposable
             }
 
             ThrowIfBeyondEnd(_tensor == _tensors.Count, nameof(values));
-            ElementType type = _tensors[_tensor].Type;
+            ElementType type = SafetensorsDtype.ToElementType(_tensors[_tensor].Dtype)
+                ?? throw new ArgumentException($"Values cannot be converted to {_tensors[_tensor].Dtype}.", nameof(values));
             int size = SafetensorsDtype.SizeOf(type);
             int count = (int)Math.Min(values.Length, (_starts[_tensor + 1] - _position) / size);
             byte[] buffer = ArrayPool<byte>.Shared.Rent(count * size);
@@ -158,7 +169,12 @@ public sealed class SafetensorsWriter : IDisposable
 
     private static long ByteLength(SafetensorsTensorSpec tensor)
     {
-        long length = SafetensorsDtype.SizeOf(tensor.Type);
+        if (!SafetensorsDtype.TryGetBits(tensor.Dtype, out int bits) || bits % 8 != 0)
+        {
+            throw new ArgumentException($"{tensor.Dtype} is not a dtype of whole bytes.", nameof(tensor));
+        }
+
+        long length = bits / 8;
         foreach (long size in tensor.Shape)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(size, nameof(tensor));
@@ -218,7 +234,7 @@ public sealed class SafetensorsWriter : IDisposable
     private static void WriteEntry(Utf8JsonWriter json, SafetensorsTensorSpec tensor, long begin, long end)
     {
         json.WriteStartObject(tensor.Name);
-        json.WriteString("dtype", SafetensorsDtype.NameOf(tensor.Type));
+        json.WriteString("dtype", tensor.Dtype);
         json.WriteStartArray("shape");
         foreach (long size in tensor.Shape)
         {

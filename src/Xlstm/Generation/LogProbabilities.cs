@@ -46,7 +46,9 @@ internal static class LogProbabilities
         return result;
     }
 
-    private static double LogSumExp(ReadOnlySpan<float> logits)
+    /// <summary>ln of the sum of exp over the logits.</summary>
+    /// <param name="logits">float32 [V].</param>
+    public static double LogSumExp(ReadOnlySpan<float> logits)
     {
         float highest = float.NegativeInfinity;
         foreach (float logit in logits)

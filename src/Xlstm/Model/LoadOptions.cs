@@ -7,10 +7,13 @@ public sealed record LoadOptions
     public const int MaxThreads = 1024;
 
     /// <summary>
-    /// How weights are held; null picks <see cref="WeightFormat.BFloat16"/>, or <see cref="WeightFormat.Float32"/> for a checkpoint
+    /// How weights are held; null picks what a packed folder holds, else <see cref="WeightFormat.BFloat16"/>, or <see cref="WeightFormat.Float32"/> for a checkpoint
     /// that holds F16 tensors (whose 10-bit mantissas bfloat16 cannot hold).
     /// </summary>
     public WeightFormat? Weights { get; init; }
+
+    /// <summary>With <see cref="WeightFormat.Int4"/>: hold out_proj and proj_down, which write to the residual stream, at 8 bits. Better text, slower decoding.</summary>
+    public bool Mix { get; init; }
 
     /// <summary>Where the model runs: "cpu", "cuda" (the first GPU that can), "cuda:N", or "auto": a GPU if there is one with enough memory free, else the CPU.</summary>
     public string Device { get; init; } = "cpu";

@@ -1,4 +1,5 @@
 using Xlstm.Backends.Cpu;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm;
 
@@ -19,7 +20,7 @@ public readonly record struct MemoryEstimate(long WeightBytes, long StateBytes, 
     {
         ArgumentNullException.ThrowIfNull(config);
         return new MemoryEstimate(
-            WeightLayout.Measure(config, format),
+            new PackedLayout(config, format).ByteLength,
             sizeof(float) * RecurrentState.FloatCount(config),
             Workspace.MaxByteLength(config, threads ?? Machine.PhysicalCores));
     }

@@ -3,7 +3,9 @@ using Xlstm.Backends;
 using Xlstm.Backends.Cpu;
 using Xlstm.Backends.Cuda;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 using Xlstm.Generation;
+using Xlstm.Sessions;
 
 namespace Xlstm;
 
@@ -20,6 +22,8 @@ public sealed class XlstmModel : IDisposable
         Tokenizer = tokenizer;
         DefaultGeneration = defaultGeneration;
         Backend = backend;
+        States = new StatePool(backend);
+        Fingerprint = ModelFingerprint.Of(checkpoint);
         BeginOfText = tokenizer?.BeginOfText ?? TokenId(checkpoint, "bos_token_id") ?? 0;
         EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
         Warnings = WarningsOf(checkpoint, tokenizer);
@@ -61,7 +65,15 @@ public sealed class XlstmModel : IDisposable
     /// <summary>Things a user should know about the checkpoint, one line each.</summary>
     public IReadOnlyList<string> Warnings { get; }
 
+    /// <summary>
+    /// Which model this is, 64 hexadecimal digits: the same on every device, for every weight format and for every way the
+    /// checkpoint is cut into files; another one for other sizes, constants or weights. docs/session-file.md says what goes into it.
+    /// </summary>
+    public string Fingerprint { get; }
+
     internal Backend Backend { get; }
+
+    internal StatePool States { get; }
 
     /// <summary>Loads a checkpoint folder: config.json, safetensors in any layout, tokenizer.json if there is one.</summary>
     /// <param name="folder">The checkpoint's folder.</param>
@@ -73,6 +85,21 @@ public sealed class XlstmModel : IDisposable
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
     public static XlstmModel Load(string folder, LoadOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
     {
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        return Load(checkpoint, options, progress, cancellationToken);
+    }
+
+    /// <summary>Loads an opened checkpoint, which need not be on disk: <see cref="Synthesizer.Open"/> makes random ones. It may be closed afterwards.</summary>
+    /// <param name="checkpoint">The checkpoint; its tokenizer is read from its folder, if there is one.</param>
+    /// <param name="options">How weights are held and run.</param>
+    /// <param name="progress">Told about shards and bytes as they are read.</param>
+    /// <param name="cancellationToken">Ends the load; nothing stays allocated.</param>
+    /// <exception cref="CheckpointException">A file is damaged or contradictory, or a weight is not a finite number.</exception>
+    /// <exception cref="XlstmException">An option is out of range, or the machine has too little memory.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+    public static XlstmModel Load(Checkpoint checkpoint, LoadOptions? options = null, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
         options ??= new LoadOptions();
         int threads = options.Threads ?? Machine.PhysicalCores;
         if (threads is < 1 or > LoadOptions.MaxThreads)
@@ -80,19 +107,18 @@ public sealed class XlstmModel : IDisposable
             throw new XlstmException($"threads must be between 1 and {LoadOptions.MaxThreads}, found {threads}");
         }
 
-        using Checkpoint checkpoint = Checkpoint.Open(folder);
-        WeightFormat format = options.Weights ?? DefaultFormat(checkpoint);
-        Tokenizer? tokenizer = File.Exists(Path.Combine(folder, "tokenizer.json")) ? Tokenizer.Load(folder) : null;
-        GenerationOptions defaults = GenerationConfig.Read(folder);
-        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint.Config, format);
+        var recipe = new WeightRecipe(options.Weights ?? DefaultFormat(checkpoint), options.Mix);
+        Tokenizer? tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Tokenizer.Load(checkpoint.Folder) : null;
+        GenerationOptions defaults = GenerationConfig.Read(checkpoint.Folder);
+        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint, recipe.Format);
         if (options.CheckMemory && gpu is null)
         {
-            CheckMemory(checkpoint, format, threads);
+            CheckMemory(checkpoint, recipe.Format, threads);
         }
 
         Backend backend = gpu is null
-            ? CpuBackend.Load(checkpoint, format, threads, CpuInstructionSets.Best, progress, cancellationToken)
-            : CudaBackend.Load(gpu, checkpoint, format, threads, progress, cancellationToken);
+            ? CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken)
+            : CudaBackend.Load(gpu, checkpoint, recipe.Format, threads, progress, cancellationToken);
         return new XlstmModel(checkpoint, tokenizer, defaults, backend);
     }
 
@@ -101,6 +127,11 @@ public sealed class XlstmModel : IDisposable
     public static WeightFormat DefaultFormat(Checkpoint checkpoint)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
+        if (checkpoint.PackedFormat is { } packed)
+        {
+            return packed;
+        }
+
         bool hasFloat16 = checkpoint.Embeddings.ElementType == ElementType.Float16 || checkpoint.Blocks.Any(block => block.Q.ElementType == ElementType.Float16);
         return hasFloat16 ? WeightFormat.Float32 : WeightFormat.BFloat16;
     }
@@ -115,11 +146,20 @@ public sealed class XlstmModel : IDisposable
     }
 
     /// <summary>A new, empty timeline on this model.</summary>
-    /// <exception cref="XlstmException">The machine has not the memory for another state.</exception>
-    public Session CreateSession() => new(this);
+    /// <param name="snapshots">Which states of its past it keeps; null keeps none.</param>
+    /// <exception cref="XlstmException">The policy is out of its range, or the machine has not the memory for another state.</exception>
+    public Session CreateSession(SnapshotPolicy? snapshots = null)
+    {
+        snapshots?.Validate();
+        return new Session(this, snapshots);
+    }
 
     /// <summary>Frees the weights. Sessions of this model must not be used any more.</summary>
-    public void Dispose() => Backend.Dispose();
+    public void Dispose()
+    {
+        States.Dispose();
+        Backend.Dispose();
+    }
 
     private static void CheckMemory(Checkpoint checkpoint, WeightFormat format, int threads)
     {

@@ -2,31 +2,45 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Xlstm.Backends;
 using Xlstm.Generation;
+using Xlstm.Sessions;
 
 namespace Xlstm;
 
 /// <summary>
 /// One timeline on a model: the tokens so far, the recurrent state after them, the logits of the last. Not thread-safe;
 /// different sessions may run on different threads, and their forward passes take turns.
+/// <para>
+/// A session's past is one block of memory of fixed size, so it can be kept, shared and gone back to at little cost:
+/// <see cref="Snapshot"/>, <see cref="Restore"/>, <see cref="Fork"/>, <see cref="Rewind"/>, <see cref="SyncTo"/>.
+/// </para>
 /// </summary>
-public sealed class Session : IDisposable
+public sealed partial class Session : IDisposable
 {
     // A chunk is what cannot be interrupted: long enough to read the weights seldom, short enough to show progress.
-    private const double SecondsPerChunk = 8;
+    private const double SecondsPerChunk = 3;
     private const int SmallestChunk = 96;
     private const int LogitsChunk = 48;
 
-    private readonly RecurrentState _state;
     private readonly List<int> _tokens = [];
     private readonly int[] _ids;
-    private readonly float[] _logits;
+    private readonly float[] _logits; // those after the first _fed tokens, whenever _fed > 0
+    private readonly StateHistory _history;
+    private readonly PrefixCache? _cache;
+    private SharedState _state;
+    private SegmentLog _segments = new();
     private int _fed;
     private int _chunk = SmallestChunk;
+    private bool _disposed;
 
-    internal Session(XlstmModel model)
+    internal Session(XlstmModel model, SnapshotPolicy? snapshots = null, PrefixCache? cache = null)
+        : this(model, new StateHistory(snapshots ?? SnapshotPolicy.None), cache, new SharedState(model.States, model.States.RentReset()))
+    {
+    }
+
+    private Session(XlstmModel model, StateHistory history, PrefixCache? cache, SharedState state)
     {
         Model = model;
-        _state = model.Backend.CreateState();
+        (_history, _cache, _state) = (history, cache, state);
         _ids = new int[model.Backend.MaxBatchTokens];
         _logits = new float[model.Config.VocabSize];
     }
@@ -42,13 +56,13 @@ public sealed class Session : IDisposable
     {
         get
         {
-            Feed(null, CancellationToken.None);
+            FeedTo(_tokens.Count, null, CancellationToken.None);
             return _fed == 0 ? [] : _logits;
         }
     }
 
-    /// <summary>Tokens that the state does not hold yet: what was queued, or the last token of a generation, whose logits nobody has asked for.</summary>
-    internal int Waiting => _tokens.Count - _fed;
+    /// <summary>Tokens at the end that the state does not hold yet: what was queued, or the last token of a generation, whose logits nobody has asked for.</summary>
+    public int Waiting => _tokens.Count - _fed;
 
     /// <summary>Feeds text: encodes it and, on an empty session, puts the begin-of-text token first.</summary>
     /// <param name="text">Any text; empty on an empty session feeds begin-of-text alone.</param>
@@ -76,14 +90,22 @@ public sealed class Session : IDisposable
         Queue(ids);
         try
         {
-            Feed(progress, cancellationToken);
+            FeedAll(progress, cancellationToken);
         }
         catch
         {
-            int held = Math.Max(before, _fed);
-            _tokens.RemoveRange(held, _tokens.Count - held);
+            DropTokens(Math.Max(before, _fed));
             throw;
         }
+    }
+
+    /// <summary>Takes in tokens without feeding them: they wait for the next append, generation or question for <see cref="Logits"/>.</summary>
+    /// <param name="ids">Token ids, each in [0, V).</param>
+    /// <exception cref="XlstmException">An id is not in the vocabulary; nothing has been taken.</exception>
+    public void Queue(ReadOnlySpan<int> ids)
+    {
+        CheckIds(ids);
+        _tokens.AddRange(ids);
     }
 
     /// <summary>Feeds token ids and hands out the logits of every position, float32 [V] each.</summary>
@@ -96,7 +118,7 @@ public sealed class Session : IDisposable
     {
         ArgumentNullException.ThrowIfNull(receive);
         CheckIds(ids);
-        Feed(null, cancellationToken);
+        FeedTo(_tokens.Count, null, cancellationToken);
         int vocabSize = Model.Config.VocabSize;
         var logits = new float[Math.Min(ids.Length, LogitsChunk) * vocabSize];
         for (int first = 0; first < ids.Length; first += LogitsChunk)
@@ -105,10 +127,11 @@ public sealed class Session : IDisposable
             int count = Math.Min(LogitsChunk, ids.Length - first);
             ReadOnlySpan<int> chunk = ids.Slice(first, count);
             chunk.CopyTo(_ids);
-            Model.Backend.Forward([new BatchItem(_state, _ids.AsMemory(0, count), Output.AllLogits, logits)]);
+            var item = new BatchItem(OwnState(), _ids.AsMemory(0, count), Output.AllLogits, logits);
+            Model.Backend.Forward([item]);
             _tokens.AddRange(chunk);
-            _fed += count;
             logits.AsSpan((count - 1) * vocabSize, vocabSize).CopyTo(_logits);
+            Fed(item);
             for (int i = 0; i < count; i++)
             {
                 receive(first + i, logits.AsSpan(i * vocabSize, vocabSize));
@@ -128,7 +151,7 @@ public sealed class Session : IDisposable
     public async IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         var run = new GenerationRun(this, options ?? Model.DefaultGeneration);
-        var step = new BackgroundStep(() => Feed(null, cancellationToken));
+        var step = new BackgroundStep(() => FeedTo(_tokens.Count, null, cancellationToken));
         while (!run.IsFinished)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -137,40 +160,78 @@ public sealed class Session : IDisposable
         }
     }
 
-    /// <summary>Frees the state.</summary>
-    public void Dispose() => _state.Dispose();
-
-    /// <summary>Takes in tokens that a later forward pass will feed.</summary>
-    /// <exception cref="XlstmException">An id is not in the vocabulary.</exception>
-    internal void Queue(ReadOnlySpan<int> ids)
+    /// <summary>Gives the state up, and those the session kept; snapshots and forks go on.</summary>
+    public void Dispose()
     {
-        CheckIds(ids);
-        _tokens.AddRange(ids);
+        if (!_disposed)
+        {
+            _disposed = true;
+            _state.Release();
+            _history.Truncate(0);
+        }
     }
 
     /// <summary>The next waiting tokens as an item of a batch; <see cref="Fed"/> follows once it has run.</summary>
     /// <param name="most">Most tokens to take, at least 1.</param>
     internal BatchItem NextItem(int most)
     {
-        int count = Math.Min(Waiting, most);
+        int planned = _segments.Length > _fed ? _segments.EndAfter(_fed) - _fed : int.MaxValue;
+        int count = Math.Min(Math.Min(Waiting, planned), most);
         System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_tokens).Slice(_fed, count).CopyTo(_ids);
-        return new BatchItem(_state, _ids.AsMemory(0, count), count == Waiting ? Output.LastLogits : Output.None, _logits);
+
+        // One position's logits are a small share of any pass, and a session that stops after it can go on sampling.
+        return new BatchItem(OwnState(), _ids.AsMemory(0, count), Output.LastLogits, _logits);
     }
 
     /// <summary>Notes that a batch has run with <see cref="NextItem"/>.</summary>
-    internal void Fed(in BatchItem item) => _fed += item.Tokens.Length;
+    internal void Fed(in BatchItem item)
+    {
+        int end = _fed + item.Tokens.Length;
+        if (_segments.Length <= _fed || _segments.EndAfter(_fed) != end)
+        {
+            _segments.Truncate(_fed);
+            _segments.Add(item.Tokens.Length);
+        }
+
+        _fed = end;
+        if (_history.IsDue(_fed))
+        {
+            Mark();
+        }
+    }
 
     /// <summary>The logits that the last batch wrote.</summary>
     internal ReadOnlySpan<float> LastLogits => _logits;
 
-    private void Feed(IProgress<int>? progress, CancellationToken cancellationToken)
+    /// <summary>Feeds what waits, by way of the prefix cache if there is one.</summary>
+    /// <returns>Tokens that forward passes read; the others were in the cache.</returns>
+    private int FeedAll(IProgress<int>? progress, CancellationToken cancellationToken)
     {
         int start = _fed;
-        while (Waiting > 0)
+        int skipped = 0;
+        if (_cache is not null && Waiting > 0)
+        {
+            skipped = _cache.Skip(this);
+            foreach (CacheStop stop in _cache.StopsOf(this))
+            {
+                FeedTo(stop.Position, progress, cancellationToken, start);
+                _cache.Store(this, stop.OnDisk);
+            }
+        }
+
+        FeedTo(_tokens.Count, progress, cancellationToken, start);
+        return _fed - start - skipped;
+    }
+
+    private void FeedTo(int end, IProgress<int>? progress, CancellationToken cancellationToken, int? progressStart = null)
+    {
+        int start = progressStart ?? _fed;
+        while (_fed < end)
         {
             cancellationToken.ThrowIfCancellationRequested();
             long began = Stopwatch.GetTimestamp();
-            BatchItem item = NextItem(_chunk);
+            bool isPlanned = _segments.Length > _fed;
+            BatchItem item = NextItem(Math.Min(isPlanned ? _ids.Length : _chunk, end - _fed));
             Model.Backend.Forward([item]);
             Fed(item);
             if (item.Tokens.Length == _chunk)
@@ -181,6 +242,14 @@ public sealed class Session : IDisposable
 
             progress?.Report(_fed - start);
         }
+    }
+
+    /// <summary>The state, to be moved on: nobody else holds it.</summary>
+    private RecurrentState OwnState()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        _state = _state.Own();
+        return _state.State;
     }
 
     private void CheckIds(ReadOnlySpan<int> ids)

@@ -1,5 +1,7 @@
 using Xlstm.Backends.Cpu;
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Checkpoints.Packed;
+using Xlstm.Memory;
 using Xunit;
 
 namespace Xlstm.Tests.Backends;

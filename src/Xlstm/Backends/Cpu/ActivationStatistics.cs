@@ -1,3 +1,6 @@
+using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
+
 namespace Xlstm.Backends.Cpu;
 
 /// <summary>
@@ -33,12 +36,22 @@ internal sealed class ActivationStatistics
         }
     }
 
-    /// <summary>How much an error in each column of a matrix matters, relative to the matrix's mean, float32 [K]; never quite zero, so that silent columns are not ruined.</summary>
-    /// <param name="block">The block.</param>
-    /// <param name="input">What the matrix is multiplied with.</param>
-    public float[] Importance(int block, MatrixInput input)
+    /// <summary>How much an error in each column of a matrix matters, relative to the mean, float32 [K]; never quite zero, so that silent columns are not ruined. Null for matrices outside the blocks.</summary>
+    public float[]? Importance(PackedTensor matrix)
     {
-        double[] sums = _sums[block][(int)input];
+        if (matrix.Block == TensorMap.NoBlock)
+        {
+            return null;
+        }
+
+        MatrixInput input = matrix.Role switch
+        {
+            TensorRole.OutProj => MatrixInput.GatedHeads,
+            TensorRole.ProjUpGate or TensorRole.ProjUp => MatrixInput.NormFfn,
+            TensorRole.ProjDown => MatrixInput.SwiGlu,
+            _ => MatrixInput.NormMlstm,
+        };
+        double[] sums = _sums[matrix.Block][(int)input];
         double mean = Math.Max(sums.Average(), 1e-30);
         return [.. sums.Select(sum => (float)((sum / mean) + Floor))];
     }

@@ -1,4 +1,5 @@
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cpu;
 
@@ -7,7 +8,6 @@ namespace Xlstm.Backends.Cpu;
 /// </summary>
 internal sealed class CpuBackend : Backend
 {
-    private readonly XlstmConfig _config;
     private readonly CpuWeights _weights;
     private readonly WorkerPool _pool;
     private readonly ForwardPass _pass;
@@ -15,19 +15,18 @@ internal sealed class CpuBackend : Backend
     private readonly Lock _turn = new();
     private bool _disposed;
 
-    /// <param name="config">The model's sizes.</param>
-    /// <param name="weights">Its weights; owned from here on.</param>
+    /// <param name="weights">A model's weights; owned from here on.</param>
     /// <param name="threads">Threads in all.</param>
     /// <param name="instructionSet">Whose kernels to use.</param>
-    public CpuBackend(XlstmConfig config, CpuWeights weights, int threads, CpuInstructionSet instructionSet)
+    public CpuBackend(CpuWeights weights, int threads, CpuInstructionSet instructionSet)
     {
-        (_config, _weights, _instructionSet) = (config, weights, instructionSet);
+        (_weights, _instructionSet) = (weights, instructionSet);
         _pool = new WorkerPool(threads);
-        _pass = new ForwardPass(config, weights, _pool, instructionSet);
+        _pass = new ForwardPass(weights, _pool, instructionSet);
     }
 
     /// <summary>The model's sizes.</summary>
-    public XlstmConfig Config => _config;
+    public XlstmConfig Config => _weights.Config;
 
     /// <inheritdoc/>
     public override string Description => $"CPU, {_pool.Threads} thread{(_pool.Threads == 1 ? "" : "s")}, {_instructionSet.DisplayName()}";
@@ -44,7 +43,7 @@ internal sealed class CpuBackend : Backend
     /// <inheritdoc/>
     public override int MaxBatchTokens => Workspace.MaxTokens;
 
-    /// <summary>Loads a checkpoint.</summary>
+    /// <summary>Loads a checkpoint: a packed folder in its own format is mapped, everything else is read and packed.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
     /// <param name="recipe">How the matrices are held.</param>
     /// <param name="threads">Threads that compute, and that read and convert.</param>
@@ -52,11 +51,24 @@ internal sealed class CpuBackend : Backend
     /// <param name="progress">Told as bytes are read.</param>
     /// <param name="cancellationToken">Ends the load.</param>
     public static CpuBackend Load(
-        Checkpoint checkpoint, WeightRecipe recipe, int threads, CpuInstructionSet instructionSet, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default) =>
-        new(checkpoint.Config, WeightLoader.Load(checkpoint, recipe, threads, progress, cancellationToken), threads, instructionSet);
+        Checkpoint checkpoint, WeightRecipe recipe, int threads, CpuInstructionSet instructionSet, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        if (checkpoint.Packed is { } packed && packed.Layout.Recipe.Format == recipe.Format)
+        {
+            CpuWeights mapped = new(packed.Layout, packed.Map());
+            progress?.Report(new LoadProgress(1, 1, mapped.ByteLength, mapped.ByteLength));
+            return new CpuBackend(mapped, threads, instructionSet);
+        }
+
+        var layout = new PackedLayout(checkpoint.Config, recipe);
+        return new CpuBackend(new CpuWeights(layout, PackedLoader.Load(checkpoint, layout, threads, progress, cancellationToken)), threads, instructionSet);
+    }
+
+    /// <summary>Tells <paramref name="statistics"/> the inputs of every matrix from here on; batches of one token are left out.</summary>
+    public void Observe(ActivationStatistics statistics) => _pass.Statistics = statistics;
 
     /// <inheritdoc/>
-    public override RecurrentState CreateState() => new CpuState(_config);
+    public override RecurrentState CreateState() => new CpuState(Config);
 
     /// <inheritdoc/>
     public override void Forward(ReadOnlySpan<BatchItem> items)

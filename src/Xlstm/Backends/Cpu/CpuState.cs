@@ -1,3 +1,5 @@
+using Xlstm.Memory;
+
 namespace Xlstm.Backends.Cpu;
 
 /// <summary>A state in the machine's memory, in the layout of <see cref="RecurrentState"/>.</summary>
@@ -10,6 +12,7 @@ internal sealed unsafe class CpuState : RecurrentState
     private readonly long _blockFloats;
 
     public CpuState(XlstmConfig config)
+        : base(config)
     {
         _heads = config.NumHeads;
         _dqk = config.QkHeadDim;
@@ -39,14 +42,21 @@ internal sealed unsafe class CpuState : RecurrentState
     public override void Reset() => All.Clear();
 
     /// <inheritdoc/>
-    public override void CopyTo(Span<float> destination) => All.CopyTo(destination);
+    public override void CopyBlockTo(int block, Span<float> destination)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, _blockFloats, nameof(destination));
+        new ReadOnlySpan<float>(Block(block), destination.Length).CopyTo(destination);
+    }
 
     /// <inheritdoc/>
-    public override void CopyFrom(ReadOnlySpan<float> source)
+    public override void CopyBlockFrom(int block, ReadOnlySpan<float> source)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(source.Length, Length);
-        source.CopyTo(All);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(source.Length, _blockFloats, nameof(source));
+        source.CopyTo(new Span<float>(Block(block), source.Length));
     }
+
+    /// <inheritdoc/>
+    public override void CopyFrom(RecurrentState source) => ((CpuState)source).All.CopyTo(All);
 
     /// <inheritdoc/>
     public override void Dispose() => _buffer.Dispose();

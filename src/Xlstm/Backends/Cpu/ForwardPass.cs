@@ -1,5 +1,6 @@
 using System.Buffers;
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cpu;
 
@@ -25,10 +26,10 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
     private int _cellParts;
     private int _cellCursor;
 
-    public ForwardPass(XlstmConfig config, CpuWeights weights, WorkerPool pool, CpuInstructionSet instructionSet)
+    public ForwardPass(CpuWeights weights, WorkerPool pool, CpuInstructionSet instructionSet)
     {
-        (_config, _weights, _pool) = (config, weights, pool);
-        _workspace = new Workspace(config, pool.Threads);
+        (_config, _weights, _pool) = (weights.Config, weights, pool);
+        _workspace = new Workspace(_config, pool.Threads);
         _products = new PanelProducts(MatMulKernel.For(instructionSet), pool.Threads);
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cpu;
 

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cpu;
 

@@ -1,4 +1,5 @@
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Memory;
 
 namespace Xlstm.Backends.Cpu;
 

@@ -8,15 +8,14 @@ internal sealed unsafe class CudaState : RecurrentState
     private readonly CudaBackend _backend;
     private readonly DeviceBuffer _memory;
     private readonly long _blockFloats;
-    private readonly int _blocks;
 
     /// <param name="backend">Whose device and stream it uses.</param>
     /// <param name="memory">Of <see cref="DeviceBytes"/>; owned from here on.</param>
     public CudaState(CudaBackend backend, DeviceBuffer memory)
+        : base(backend.Config)
     {
         (_backend, _memory) = (backend, memory);
-        _blockFloats = BlockFloatCount(backend.Config);
-        _blocks = backend.Config.NumBlocks;
+        _blockFloats = BlockFloatCount(Config);
         Reset();
     }
 
@@ -36,41 +35,32 @@ internal sealed unsafe class CudaState : RecurrentState
     public override void Reset() => _backend.Exclusively(stream => stream.Fill(_memory.Address, 0, ByteLength));
 
     /// <inheritdoc/>
-    public override void CopyTo(Span<float> destination)
+    public override void CopyBlockTo(int block, Span<float> destination)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, _blocks * _blockFloats, nameof(destination));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, _blockFloats, nameof(destination));
         fixed (float* pointer = destination)
         {
             nint target = (nint)pointer;
-            _backend.Exclusively(stream =>
-            {
-                for (int block = 0; block < _blocks; block++)
-                {
-                    stream.Download((float*)target + (block * _blockFloats), BlockAddress(block), sizeof(float) * _blockFloats);
-                }
-            });
+            _backend.Exclusively(stream => stream.Download((void*)target, BlockAddress(block), sizeof(float) * _blockFloats));
         }
     }
 
     /// <inheritdoc/>
-    public override void CopyFrom(ReadOnlySpan<float> source)
+    public override void CopyBlockFrom(int block, ReadOnlySpan<float> source)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(source.Length, _blocks * _blockFloats, nameof(source));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(source.Length, _blockFloats, nameof(source));
         fixed (float* pointer = source)
         {
             nint origin = (nint)pointer;
-            _backend.Exclusively(stream =>
-            {
-                for (int block = 0; block < _blocks; block++)
-                {
-                    stream.Upload(BlockAddress(block), (float*)origin + (block * _blockFloats), sizeof(float) * _blockFloats);
-                }
-            });
+            _backend.Exclusively(stream => stream.Upload(BlockAddress(block), (void*)origin, sizeof(float) * _blockFloats));
         }
     }
+
+    /// <inheritdoc/>
+    public override void CopyFrom(RecurrentState source) => _backend.Exclusively(stream => stream.Copy(Address, ((CudaState)source).Address, ByteLength));
 
     /// <inheritdoc/>
     public override void Dispose() => _memory.Dispose();
 
-    private ulong BlockAddress(int block) => _memory.Address + (ulong)(block * (_memory.ByteLength / _blocks));
+    private ulong BlockAddress(int block) => _memory.Address + (ulong)(sizeof(float) * block * BlockStride(Config));
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Xlstm.Backends.Cuda.Interop;
+using Xlstm.Checkpoints;
 
 namespace Xlstm.Backends.Cuda;
 
@@ -10,10 +11,10 @@ internal static class DeviceChoice
 
     /// <summary>The GPU to use, or null for the CPU.</summary>
     /// <param name="device">"auto", "cpu", "cuda" or "cuda:N".</param>
-    /// <param name="config">The model's sizes.</param>
+    /// <param name="checkpoint">The model.</param>
     /// <param name="format">How its weights are to be held.</param>
     /// <exception cref="XlstmException">It is none of these, or the GPU asked for is not there or cannot run the model.</exception>
-    public static CudaDevice? Choose(string device, XlstmConfig config, WeightFormat format)
+    public static CudaDevice? Choose(string device, Checkpoint checkpoint, WeightFormat format)
     {
         ArgumentNullException.ThrowIfNull(device);
         string name = device.ToLowerInvariant();
@@ -22,7 +23,7 @@ internal static class DeviceChoice
             case "cpu":
                 return null;
             case "auto":
-                return CudaDevice.Find(out _).FirstOrDefault(gpu => WhyNot(gpu, config, format) is null);
+                return CudaDevice.Find(out _).FirstOrDefault(gpu => WhyNot(gpu, checkpoint, format) is null);
             default:
                 break;
         }
@@ -34,11 +35,11 @@ internal static class DeviceChoice
         }
 
         CudaDevice chosen = name == Cuda ? CudaDevice.Find(out _).FirstOrDefault(gpu => gpu.Fault is null) ?? CudaDevice.Get(0) : CudaDevice.Get(ordinal);
-        return WhyNot(chosen, config, format) is { } fault ? throw new XlstmException(fault) : chosen;
+        return WhyNot(chosen, checkpoint, format) is { } fault ? throw new XlstmException(fault) : chosen;
     }
 
     /// <summary>Why a GPU cannot run a model, in one line; null if it can.</summary>
-    private static string? WhyNot(CudaDevice gpu, XlstmConfig config, WeightFormat format)
+    private static string? WhyNot(CudaDevice gpu, Checkpoint checkpoint, WeightFormat format)
     {
         if (gpu.Fault is { } fault)
         {
@@ -50,6 +51,12 @@ internal static class DeviceChoice
             return $"{gpu.Name}: {format.ToString().ToLowerInvariant()} weights run on the CPU only: take --weights bfloat16, or --device cpu";
         }
 
+        if (checkpoint.PackedFormat is not null)
+        {
+            return $"{gpu.Name}: {checkpoint.Folder} is packed for the CPU: load the checkpoint it was made from, or take --device cpu";
+        }
+
+        XlstmConfig config = checkpoint.Config;
         long need = CudaWeightLayout.Measure(config, format) + CudaState.DeviceBytes(config) + RowsPass.WorkspaceBytes(config, format);
         using var context = new CudaContext(gpu);
         long free = context.FreeMemory;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cpu.Kernels;
 

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Xlstm.Backends.Cpu;
+namespace Xlstm.Memory;
 
 /// <summary>Memory outside the garbage collector's heap, aligned for vectors; large ones ask for huge pages, which spare the weights' streams most of their page walks.</summary>
 internal sealed unsafe partial class NativeBuffer : IWeightMemory

@@ -1,4 +1,4 @@
-namespace Xlstm.Backends.Cpu;
+namespace Xlstm.Checkpoints.Packed;
 
 /// <summary>How each matrix of a model is held.</summary>
 /// <param name="Format">The format asked for.</param>

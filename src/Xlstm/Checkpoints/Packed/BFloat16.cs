@@ -1,4 +1,4 @@
-namespace Xlstm.Backends.Cpu;
+namespace Xlstm.Checkpoints.Packed;
 
 /// <summary>bfloat16: the upper half of a float32.</summary>
 internal static class BFloat16

@@ -1,16 +1,15 @@
 using System.Runtime.ExceptionServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
-using Xlstm.Checkpoints;
+using Xlstm.Memory;
 
-namespace Xlstm.Backends.Cpu;
+namespace Xlstm.Checkpoints.Packed;
 
 /// <summary>
 /// Reads a checkpoint's tensors into packed weights: positioned reads of a few rows at a time on every thread, converted on
 /// the way. A mapped source would count as resident and push the page cache out; this holds a megabyte a thread beside the
 /// weights themselves.
 /// </summary>
-internal sealed unsafe class WeightLoader
+internal sealed unsafe class PackedLoader
 {
     private const int ChunkBytes = 1 << 20;
 
@@ -25,11 +24,11 @@ internal sealed unsafe class WeightLoader
     private long _bytesDone;
     private int _shardsDone;
 
-    private WeightLoader(Checkpoint checkpoint, IReadOnlyList<TensorPlacement> placements, IProgress<LoadProgress>? progress)
+    private PackedLoader(Checkpoint checkpoint, IReadOnlyList<Placement> placements, IProgress<LoadProgress>? progress)
     {
         (_checkpoint, _progress) = (checkpoint, progress);
         _shardBytesLeft = new long[checkpoint.Shards.Count];
-        foreach (TensorPlacement placement in placements)
+        foreach (Placement placement in placements)
         {
             CheckpointTensor source = placement.Source;
             long bytes = (long)source.Rows * source.Cols * source.ElementSize;
@@ -40,23 +39,23 @@ internal sealed unsafe class WeightLoader
         _shardsDone = _shardBytesLeft.Count(left => left == 0);
     }
 
-    /// <summary>Loads a checkpoint's weights.</summary>
+    /// <summary>Loads a checkpoint's weights into memory of their own.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
-    /// <param name="recipe">How the matrices are held.</param>
+    /// <param name="layout">Where they go and in which formats.</param>
     /// <param name="threads">Threads that read and convert.</param>
     /// <param name="progress">Told after every chunk.</param>
     /// <param name="cancellationToken">Honoured between chunks.</param>
-    /// <param name="statistics">Calibration for quantized formats, or null.</param>
-    /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in the format.</exception>
-    public static CpuWeights Load(Checkpoint checkpoint, WeightRecipe recipe, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken, ActivationStatistics? statistics = null)
+    /// <param name="importance">How much an error in each column of a matrix matters, float32 [cols]; null for all the same.</param>
+    /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in its format.</exception>
+    public static NativeBuffer Load(
+        Checkpoint checkpoint, PackedLayout layout, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken, Func<PackedTensor, float[]?>? importance = null)
     {
-        var memory = new NativeBuffer(WeightLayout.Measure(checkpoint.Config, recipe), zeroed: false);
+        var memory = new NativeBuffer(layout.ByteLength, zeroed: false);
         try
         {
-            (CpuWeights weights, IReadOnlyList<TensorPlacement> placements) = WeightLayout.Place(checkpoint, recipe, memory.Pointer, statistics);
-            weights.Memory = memory;
-            new WeightLoader(checkpoint, placements, progress).Fill(placements, threads, cancellationToken);
-            return weights;
+            Placement[] placements = [.. layout.Tensors.SelectMany(tensor => Place(checkpoint.Tensors, layout.Config, tensor, memory.Pointer, importance))];
+            new PackedLoader(checkpoint, placements, progress).Fill(placements, threads, cancellationToken);
+            return memory;
         }
         catch
         {
@@ -65,11 +64,31 @@ internal sealed unsafe class WeightLoader
         }
     }
 
-    private void Fill(IReadOnlyList<TensorPlacement> placements, int threads, CancellationToken cancellationToken)
+    private static IEnumerable<Placement> Place(TensorMap sources, XlstmConfig config, PackedTensor tensor, byte* memory, Func<PackedTensor, float[]?>? importance)
+    {
+        PackedMatrix matrix = tensor.IsVector ? default : tensor.Matrix(memory);
+        float* vector = tensor.IsVector ? tensor.Vector(memory) : null;
+        var first = new Placement
+        {
+            Source = sources.Get(tensor.Block, tensor.Role, tensor.IsBias),
+            Matrix = matrix,
+            Vector = vector,
+            Importance = tensor.IsVector ? null : importance?.Invoke(tensor),
+        };
+        if (tensor.Role != TensorRole.IGatePreact)
+        {
+            return [first];
+        }
+
+        CheckpointTensor forget = sources.Get(tensor.Block, TensorRole.FGatePreact, tensor.IsBias);
+        return [first, new Placement { Source = forget, Matrix = matrix, Vector = tensor.IsVector ? vector + config.NumHeads : null, FirstRow = config.NumHeads }];
+    }
+
+    private void Fill(IReadOnlyList<Placement> placements, int threads, CancellationToken cancellationToken)
     {
         // File order: the disk sees few streams, and shards finish one after the other.
-        var chunks = new List<(TensorPlacement Placement, int First, int Count)>();
-        foreach (TensorPlacement placement in placements.OrderBy(p => p.Source.ShardIndex))
+        var chunks = new List<(Placement Placement, int First, int Count)>();
+        foreach (Placement placement in placements.OrderBy(p => p.Source.ShardIndex))
         {
             CheckpointTensor source = placement.Source;
             int rows = Math.Max(1, ChunkBytes / Math.Max(1, source.Cols * source.ElementSize) / PackedMatrix.PanelRows) * PackedMatrix.PanelRows;
@@ -101,7 +120,7 @@ internal sealed unsafe class WeightLoader
         }
     }
 
-    private void FillChunk(in TensorPlacement placement, int first, int count, Buffers buffers)
+    private void FillChunk(in Placement placement, int first, int count, Buffers buffers)
     {
         CheckpointTensor source = placement.Source;
         int cols = source.Cols;
@@ -111,7 +130,7 @@ internal sealed unsafe class WeightLoader
         if (placement.Vector is not null)
         {
             var vector = new Span<float>(placement.Vector, cols);
-            Widen(raw, source.ElementType, vector);
+            ElementConversion.ToFloat32(raw, source.ElementType, vector);
             Check(vector, float.MaxValue, source, first);
             return;
         }
@@ -121,7 +140,7 @@ internal sealed unsafe class WeightLoader
         float limit = matrix.Format == WeightFormat.Float32 ? float.MaxValue : BFloat16Overflow; // quantized weights have bfloat16 scales
         for (int i = 0; i < count; i++)
         {
-            Widen(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
+            ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
             Check(row, limit, source, first + i);
             matrix.SetRow(placement.FirstRow + first + i, row, placement.Importance);
         }
@@ -134,34 +153,6 @@ internal sealed unsafe class WeightLoader
             {
                 matrix.SetRow(end, row);
             }
-        }
-    }
-
-    private static void Widen(ReadOnlySpan<byte> raw, ElementType type, Span<float> values)
-    {
-        switch (type)
-        {
-            case ElementType.Float32:
-                MemoryMarshal.Cast<byte, float>(raw).CopyTo(values);
-                break;
-            case ElementType.BFloat16:
-                ReadOnlySpan<ushort> bits = MemoryMarshal.Cast<byte, ushort>(raw);
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] = BFloat16.Widen(bits[i]);
-                }
-
-                break;
-            case ElementType.Float16:
-                ReadOnlySpan<Half> halves = MemoryMarshal.Cast<byte, Half>(raw);
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] = (float)halves[i];
-                }
-
-                break;
-            default:
-                throw new ArgumentOutOfRangeException(nameof(type), type, null);
         }
     }
 
@@ -239,5 +230,23 @@ internal sealed unsafe class WeightLoader
 
             return _row.AsSpan(0, length);
         }
+    }
+
+    /// <summary>A stored tensor and where its values belong: rows of a packed matrix, or a float32 vector.</summary>
+    private readonly struct Placement
+    {
+        public CheckpointTensor Source { get; init; }
+
+        /// <summary>The matrix, when <see cref="Vector"/> is null.</summary>
+        public PackedMatrix Matrix { get; init; }
+
+        /// <summary>The matrix's row that the source's first row becomes.</summary>
+        public int FirstRow { get; init; }
+
+        /// <summary>float32 [n], or null.</summary>
+        public float* Vector { get; init; }
+
+        /// <summary>How much an error in each of the matrix's columns matters, or null.</summary>
+        public float[]? Importance { get; init; }
     }
 }

@@ -1,7 +1,6 @@
 using System.Runtime.Intrinsics;
-using Xlstm.Backends.Cpu.Kernels;
 
-namespace Xlstm.Backends.Cpu;
+namespace Xlstm.Checkpoints.Packed;
 
 /// <summary>Chooses scales for groups of at most 32 weights and rounds the weights to them.</summary>
 internal static unsafe class GroupQuantizer
@@ -67,9 +66,9 @@ internal static unsafe class GroupQuantizer
             w[i] = !inside ? 0 : importance.IsEmpty ? 1 : importance[i];
         }
 
-        Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + VectorMath.Lanes);
-        Vector512<float> w0 = Vector512.Load(w), w1 = Vector512.Load(w + VectorMath.Lanes);
-        float sumW = VectorMath.Sum(w0 + w1), sumX = VectorMath.Sum((w0 * x0) + (w1 * x1)), sumXX = VectorMath.Sum((w0 * x0 * x0) + (w1 * x1 * x1));
+        Vector512<float> x0 = Vector512.Load(x), x1 = Vector512.Load(x + Vector512<float>.Count);
+        Vector512<float> w0 = Vector512.Load(w), w1 = Vector512.Load(w + Vector512<float>.Count);
+        float sumW = Vector512.Sum(w0 + w1), sumX = Vector512.Sum((w0 * x0) + (w1 * x1)), sumXX = Vector512.Sum((w0 * x0 * x0) + (w1 * x1 * x1));
         Vector512<float> levels = Vector512.Create((float)Int4Levels), zero = Vector512<float>.Zero, lowest = Vector512.Create(low);
         (float Scale, float Minimum) best = ((high - low) / Int4Levels, -low);
         float bestError = float.PositiveInfinity;
@@ -80,7 +79,7 @@ internal static unsafe class GroupQuantizer
             Vector512<float> q0 = Vector512.Min(Vector512.Max(Vector512.Round((x0 - lowest) * inverse), zero), levels);
             Vector512<float> q1 = Vector512.Min(Vector512.Max(Vector512.Round((x1 - lowest) * inverse), zero), levels);
             Vector512<float> wq0 = w0 * q0, wq1 = w1 * q1;
-            float sumQ = VectorMath.Sum(wq0 + wq1), sumQQ = VectorMath.Sum((wq0 * q0) + (wq1 * q1)), sumQX = VectorMath.Sum((wq0 * x0) + (wq1 * x1));
+            float sumQ = Vector512.Sum(wq0 + wq1), sumQQ = Vector512.Sum((wq0 * q0) + (wq1 * q1)), sumQX = Vector512.Sum((wq0 * x0) + (wq1 * x1));
 
             // Given the q, the best scale and minimum solve a 2 x 2 system.
             float determinant = (sumW * sumQQ) - (sumQ * sumQ);

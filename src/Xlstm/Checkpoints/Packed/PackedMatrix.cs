@@ -1,4 +1,4 @@
-namespace Xlstm.Backends.Cpu;
+namespace Xlstm.Checkpoints.Packed;
 
 /// <summary>
 /// A weight matrix [rows, cols] in panels of 16 rows, ready for the kernels. Within a panel the rows are interleaved, so that

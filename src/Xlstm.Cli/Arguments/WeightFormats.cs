@@ -1,0 +1,38 @@
+using System.CommandLine;
+
+namespace Xlstm.Cli.Arguments;
+
+/// <summary>Weight formats by the names that options, tables and JSON give them.</summary>
+internal static class WeightFormats
+{
+    private static readonly WeightFormat[] All = Enum.GetValues<WeightFormat>();
+
+    /// <summary>All names, for help and errors.</summary>
+    public static string Names { get; } = string.Join(", ", All[..^1].Select(Name)) + " or " + Name(All[^1]);
+
+    public static string Name(this WeightFormat format) => format.ToString().ToLowerInvariant();
+
+    /// <summary>An option that names a format; null when it is not given.</summary>
+    public static Option<WeightFormat?> Option(string name, string description)
+    {
+        var option = new Option<WeightFormat?>(name) { HelpName = "FORMAT", Description = description };
+        option.CustomParser = result =>
+        {
+            if (Find(result.Tokens[^1].Value) is { } format)
+            {
+                return format;
+            }
+
+            result.AddError($"{name} {result.Tokens[^1].Value}: expected {Names}");
+            return null;
+        };
+        return option;
+    }
+
+    /// <summary>The format of a name in any case; null when there is none.</summary>
+    public static WeightFormat? Find(string name)
+    {
+        int index = Array.FindIndex(All, format => format.Name().Equals(name, StringComparison.OrdinalIgnoreCase));
+        return index < 0 ? null : All[index];
+    }
+}

@@ -50,6 +50,15 @@ internal sealed class KernelSet : IDisposable
             if (format == WeightFormat.BFloat16)
             {
                 CudaModule chunks = Module("cell_chunks");
+                CudaModule few = Module("matmul_few_bf16");
+                Few =
+                [
+                    few.Kernel("matmul_few_store_bf16"),
+                    few.Kernel("matmul_few_store_half_bf16"),
+                    few.Kernel("matmul_few_add_bf16"),
+                    few.Kernel("matmul_few_swiglu_bf16"),
+                    few.Kernel("matmul_few_cap_bf16"),
+                ];
                 CellScores = chunks.Kernel("cell_scores");
                 CellScan128 = chunks.Kernel("cell_scan_128");
                 CellScan256 = chunks.Kernel("cell_scan_256");
@@ -111,6 +120,9 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel? CellScan256 { get; }
 
     public CudaKernel? MatMulStoreHalf { get; }
+
+    /// <summary>Products over a few rows, by <see cref="MatMulResult"/>; null for float32 weights.</summary>
+    public CudaKernel[]? Few { get; }
 
     public CudaKernel? HeadRowsHalf { get; }
 

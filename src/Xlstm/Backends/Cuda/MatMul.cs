@@ -44,6 +44,11 @@ internal sealed class MatMul : IDisposable
     private const int TileBf16 = 128;
     private const int RingBytesBf16 = 4 * 2 * TileBf16 * 32 * sizeof(ushort);
 
+    // matmul_few_bf16.cu: a tile's tokens and rows, the most tokens it is the fastest for.
+    private const int TileFew = 32;
+    private const int RingBytesFew = 6 * 2 * TileFew * 128 * sizeof(ushort);
+    private const int MaxFew = 64;
+
     // matmul_wgmma.cu.
     private const int WgmmaThreads = 384;
     private const int WgmmaTokens = 128;
@@ -79,6 +84,11 @@ internal sealed class MatMul : IDisposable
             {
                 SharedMemory.Allow(context, kernel, RingBytesBf16, "the model");
             }
+        }
+
+        foreach (CudaKernel kernel in kernels.Few ?? [])
+        {
+            SharedMemory.Allow(context, kernel, RingBytesFew, "the model");
         }
 
         if (kernels.WgmmaStore is not null)
@@ -120,8 +130,8 @@ internal sealed class MatMul : IDisposable
     {
         MatMulArguments arguments = Arguments(matrix, _inputs[(int)input], output, tokens, stride);
 
-        // Fewer tokens than half a tile leave most of it idle, and the smaller tiles spread over more multiprocessors.
-        if (_maps is null || tokens <= WgmmaTokens / 2 || !_mapOf.TryGetValue(matrix.Address, out int map))
+        // With few tokens the weights' way from memory is all that counts, and smaller tiles spread it over more multiprocessors.
+        if (_maps is null || tokens <= MaxFew || !_mapOf.TryGetValue(matrix.Address, out int map))
         {
             Queue(kind, matrix, arguments);
             return;
@@ -155,6 +165,13 @@ internal sealed class MatMul : IDisposable
 
     private void Queue(MatMulResult kind, CudaMatrix matrix, in MatMulArguments arguments)
     {
+        if (_kernels.Few is { } few && arguments.Tokens <= MaxFew)
+        {
+            _stream.Launch(
+                few[(int)kind], (arguments.Tokens + TileFew - 1) / TileFew, (matrix.Rows + TileFew - 1) / TileFew, Threads, RingBytesFew, arguments);
+            return;
+        }
+
         CudaKernel kernel = kind switch
         {
             MatMulResult.Store => _kernels.MatMulStore,

@@ -150,12 +150,10 @@ internal struct NormRowsArguments
     public ulong GateWeights;
     public ulong GateBias;
     public ulong GateOut;
-    public int Rows;
     public int Width;
     public int Cols;
     public int GateRows;
     public float Eps;
-    private readonly int _padding;
 }
 
 /// <summary>HeadRowsArgs of rows.cu.</summary>

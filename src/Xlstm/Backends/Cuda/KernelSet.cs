@@ -20,7 +20,6 @@ internal sealed class KernelSet : IDisposable
             CudaModule step = Module("step"), rows = Module("rows"), matmul = Module("matmul" + suffix), cell = Module("cell_rows");
             Embed = rows.Kernel("embed" + suffix);
             NormRows = rows.Kernel("norm_rows" + suffix);
-            NormFourRows = rows.Kernel("norm_four_rows" + suffix);
             HeadRows = rows.Kernel("head_rows" + suffix);
             StepQkvo = step.Kernel("step_qkvo" + suffix);
             StepOut = step.Kernel("step_out" + suffix);
@@ -80,9 +79,6 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel Embed { get; }
 
     public CudaKernel NormRows { get; }
-
-    /// <summary>Four rows a block of threads.</summary>
-    public CudaKernel NormFourRows { get; }
 
     public CudaKernel HeadRows { get; }
 

@@ -15,8 +15,9 @@ internal sealed class MatVec
     private const int Warps = Threads / 32;
     private const int ColsPerVector = 8 * Threads;
 
-    // Two blocks of threads share a multiprocessor: the one that runs and the one that fetches ahead.
-    private const int StreamSharedBytes = 112 << 10;
+    // Two blocks of threads share a multiprocessor, so that one multiplies while the other waits for its input.
+    private const int BlocksPerMultiprocessor = 2;
+    private const int StreamSharedBytes = 110 << 10;
 
     private static readonly (int Vectors, int Rows)[] Streams = [(1, 4), (2, 2), (4, 2), (6, 1), (8, 1)];
 
@@ -34,7 +35,7 @@ internal sealed class MatVec
     /// <param name="matrix">A matrix of the size in question.</param>
     public MatVec(CudaContext context, KernelSet kernels, CudaKernel general, string? stream, int maxVectors, CudaMatrix matrix)
     {
-        _blocks = context.Device.Multiprocessors;
+        _blocks = BlocksPerMultiprocessor * context.Device.Multiprocessors;
         (int vectors, int rows) = Streams.FirstOrDefault(s => s.Vectors * ColsPerVector >= matrix.Cols);
         if (stream is not null && vectors > 0 && vectors <= maxVectors && matrix.Stride == matrix.Cols && kernels.Stream(stream, vectors) is { } kernel)
         {

@@ -46,12 +46,7 @@ internal sealed unsafe class RowsPass : IDisposable
         _controlCopy = new DeviceArena(context, stream, "the list of a batch", ControlBytes);
         _hostLogits = new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize));
         _logits = new DeviceArena(context, stream, "logits", LogitSizes(config, weights.ElementSize));
-        SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes(1), $"a width of {config.EmbeddingDim}");
-        if (NormSharedBytes(4) <= context.Device.MaxSharedBytes)
-        {
-            SharedMemory.Allow(context, kernels.NormFourRows, NormSharedBytes(4), "the model");
-        }
-
+        SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
         _matMul = new MatMul(config, context, stream, weights, kernels);
         CudaKernel? scan = config.QkHeadDim switch { 128 => kernels.CellScan128, 256 => kernels.CellScan256, _ => null };
@@ -112,7 +107,7 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private ulong ChunkScalars => _arena![9];
 
-    private int NormSharedBytes(int rows) => sizeof(float) * (ScratchFloats + (rows * CudaMatrix.Pad(_config.EmbeddingDim)));
+    private int NormSharedBytes => sizeof(float) * (ScratchFloats + CudaMatrix.Pad(_config.EmbeddingDim));
 
     private int CellStepSharedBytes => sizeof(float) * (ScratchFloats + (4 * Threads) + (2 * _config.QkHeadDim));
 
@@ -380,32 +375,20 @@ internal sealed unsafe class RowsPass : IDisposable
         }
     }
 
-    private void Norm(CudaNorm norm, ulong x, ulong rowOf, int rows, ulong output, CudaMatrix gates)
-    {
-        // Four rows a block of threads read the gates' matrix a quarter as often, once there are blocks enough that way.
-        int shared = NormSharedBytes(4);
-        bool four = gates.Rows > 0 && rows >= 4 * _context.Device.Multiprocessors && shared <= _context.Device.MaxSharedBytes;
-        _stream.Launch(
-            four ? _kernels.NormFourRows : _kernels.NormRows,
-            four ? (rows + 3) / 4 : rows,
-            1,
-            Threads,
-            four ? shared : NormSharedBytes(1),
-            new NormRowsArguments
-            {
-                X = x,
-                RowOf = rowOf,
-                Norm = norm.Weight,
-                NormBias = norm.Bias,
-                Out = output,
-                GateWeights = gates.Address,
-                GateBias = gates.Bias,
-                GateOut = Gates,
-                Rows = rows,
-                Width = _config.EmbeddingDim,
-                Cols = CudaMatrix.Pad(_config.EmbeddingDim),
-                GateRows = gates.Rows,
-                Eps = _config.NormEps,
-            });
-    }
+    private void Norm(CudaNorm norm, ulong x, ulong rowOf, int rows, ulong output, CudaMatrix gates) =>
+        _stream.Launch(_kernels.NormRows, rows, 1, Threads, NormSharedBytes, new NormRowsArguments
+        {
+            X = x,
+            RowOf = rowOf,
+            Norm = norm.Weight,
+            NormBias = norm.Bias,
+            Out = output,
+            GateWeights = gates.Address,
+            GateBias = gates.Bias,
+            GateOut = Gates,
+            Width = _config.EmbeddingDim,
+            Cols = CudaMatrix.Pad(_config.EmbeddingDim),
+            GateRows = gates.Rows,
+            Eps = _config.NormEps,
+        });
 }

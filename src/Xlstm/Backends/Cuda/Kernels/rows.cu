@@ -42,90 +42,68 @@ struct NormRowsArgs
     const float* gate_weights; // i then f [gate_rows, cols], or null
     const float* gate_bias;    // [gate_rows]
     float* gate_out;           // [T, gate_rows]
-    int rows;
     int width;
     int cols;
     int gate_rows;
     float eps;
 };
 
-/// RMSNorm of some rows a block, and from them the rows' i and f preactivations, which stay float32: their matrix is read once
-/// a block, so many rows share it where there are many.
-template <typename A, int Rows>
+/// RMSNorm of a row a block, and from it the row's i and f preactivations, which stay float32.
+template <typename A>
 __device__ void norm_rows(const NormRowsArgs& a)
 {
     float* scratch = shared_memory;
-    float* rows = scratch + WarpSize; // [Rows][cols]
-    int thread = thread_index(), first = block_x() * Rows, count = min_of(Rows, a.rows - first);
+    float* row = scratch + WarpSize; // [cols]
+    int thread = thread_index();
     let_next_start();
     wait_for_previous();
-    for (int r = 0; r < count; r++)
-    {
-        float* row = rows + r * a.cols;
-        const float* x = a.x + (long)(a.row_of ? a.row_of[first + r] : first + r) * a.width;
-        float squares = 0;
+    const float* x = a.x + (long)(a.row_of ? a.row_of[block_x()] : block_x()) * a.width;
+    float squares = 0;
 #pragma unroll 4
-        for (int k = thread; k < a.cols; k += Threads)
+    for (int k = thread; k < a.cols; k += Threads)
+    {
+        float value = k < a.width ? x[k] : 0.0f;
+        squares = fma_of(value, value, squares);
+        row[k] = value;
+    }
+
+    float scale = a.norm ? 1.0f / sqrt_of(block_sum(squares, scratch) / a.width + a.eps) : 1.0f;
+    A* out = (A*)a.out + (long)block_x() * a.cols;
+    for (int k = thread; k < a.cols; k += Threads)
+    {
+        float value = row[k];
+        if (a.norm && k < a.width)
         {
-            float value = k < a.width ? x[k] : 0.0f;
-            squares = fma_of(value, value, squares);
+            value = value * scale * a.norm[k] + (a.norm_bias ? a.norm_bias[k] : 0.0f);
             row[k] = value;
         }
 
-        float scale = 1.0f;
-        if (a.norm)
-        {
-            __syncthreads(); // the last row is done with scratch
-            scale = 1.0f / sqrt_of(block_sum(squares, scratch) / a.width + a.eps);
-        }
-
-        A* out = (A*)a.out + (long)(first + r) * a.cols;
-        for (int k = thread; k < a.cols; k += Threads)
-        {
-            float value = row[k];
-            if (a.norm && k < a.width)
-            {
-                value = value * scale * a.norm[k] + (a.norm_bias ? a.norm_bias[k] : 0.0f);
-                row[k] = value;
-            }
-
-            store_value(out + k, value);
-        }
+        store_value(out + k, value);
     }
 
     __syncthreads();
     for (int gate = warp_index(); gate < a.gate_rows; gate += Warps)
     {
         const float* weights = a.gate_weights + (long)gate * a.cols;
-        float sums[Rows] = {};
+        float sum = 0;
 #pragma unroll 4
         for (int k = lane_index() * 4; k < a.cols; k += WarpSize * 4)
         {
             float4 w = *(const float4*)(weights + k);
-#pragma unroll
-            for (int r = 0; r < Rows; r++)
-            {
-                float4 v = *(const float4*)(rows + r * a.cols + k);
-                sums[r] = fma_of(w.x, v.x, fma_of(w.y, v.y, fma_of(w.z, v.z, fma_of(w.w, v.w, sums[r]))));
-            }
+            float4 v = *(const float4*)(row + k);
+            sum = fma_of(w.x, v.x, fma_of(w.y, v.y, fma_of(w.z, v.z, fma_of(w.w, v.w, sum))));
         }
 
-#pragma unroll
-        for (int r = 0; r < Rows; r++)
+        sum = warp_sum(sum);
+        if (lane_index() == 0)
         {
-            float sum = warp_sum(sums[r]);
-            if (lane_index() == 0 && r < count)
-            {
-                a.gate_out[(long)(first + r) * a.gate_rows + gate] = sum + a.gate_bias[gate];
-            }
+            a.gate_out[(long)block_x() * a.gate_rows + gate] = sum + a.gate_bias[gate];
         }
     }
 }
 
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_bf16(const NormRowsArgs a) { norm_rows<bf16, 1>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_f32(const NormRowsArgs a) { norm_rows<float, 1>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) norm_four_rows_bf16(const NormRowsArgs a) { norm_rows<bf16, 4>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) norm_four_rows_f32(const NormRowsArgs a) { norm_rows<float, 4>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_bf16(const NormRowsArgs a) { norm_rows<bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_f32(const NormRowsArgs a) { norm_rows<float>(a); }
 
 struct HeadRowsArgs
 {

@@ -66,6 +66,24 @@ public sealed partial class SessionTests : IDisposable
         Assert.True(SessionFile.ReadInfo(SessionPath).Tokens.Count > 8, rest);
     }
 
+    /// <summary>Of a long prompt that is broken off, what was not read yet waits in the file.</summary>
+    [Fact]
+    public async Task AnInterruptedPromptIsSavedWithItsRest()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "signals are sent by kill");
+        string prompt = Path.Combine(_folder.Path, "long.txt");
+        File.WriteAllText(prompt, string.Concat(Enumerable.Repeat("It was a dark and stormy night, and the rain fell in torrents.\n", 20_000)));
+        using var process = ToolProcess.Start(new ToolStart(), "generate", "--prompt-file", prompt, "-n", "0", "--save-session", SessionPath);
+        Assert.StartsWith("Loading checkpoint shards", await process.StandardError.ReadLineAsync(), StringComparison.Ordinal);
+        await Task.Delay(TimeSpan.FromSeconds(2));
+        Assert.Equal(0, Kill(process.Id, 2));
+        await process.WaitForExitAsync();
+        Assert.Equal(130, process.ExitCode);
+        var info = SessionFile.ReadInfo(SessionPath);
+        Assert.InRange(info.Position, 1, info.Tokens.Count - 1);
+        Assert.InRange(info.Tokens.Count, 200_000, 500_000);
+    }
+
     [Fact]
     public async Task BadFilesAndOptionsAreToldInOneLine()
     {

@@ -17,6 +17,7 @@ internal static class KernelBenchmarks
         IConfig config = ManualConfig.Create(DefaultConfig.Instance).AddJob(job.AsDefault())
             .AddColumn(new RateColumn("GMAC/s", "Multiplications with weights or state a second", work => work.Products))
             .AddColumn(new RateColumn("GB/s", "Bytes of weights, state or text a second", work => work.Bytes))
+            .WithBuildTimeout(TimeSpan.FromMinutes(10))
             .HideColumns(Column.Error, Column.StdDev, Column.Median, Column.RatioSD);
         string[] arguments = args.Contains("--filter") || args.Contains("--list") ? args : ["--filter", "*", .. args];
         return BenchmarkSwitcher.FromAssembly(typeof(KernelBenchmarks).Assembly).Run(arguments, config).Any(summary => summary.HasCriticalValidationErrors) ? 1 : 0;
@@ -71,7 +72,8 @@ internal sealed class RateColumn(string name, string legend, Func<Work, double> 
         }
 
         double total = amount(benchmark.WorkOf(benchmarkCase.Descriptor.WorkloadMethod.Name));
-        return total > 0 ? (total / statistics.Median).ToString("F1", System.Globalization.CultureInfo.InvariantCulture) : "";
+        double rate = total / statistics.Median;
+        return total > 0 ? rate.ToString(rate < 1 ? "F3" : "F1", System.Globalization.CultureInfo.InvariantCulture) : "";
     }
 
     public string GetValue(BenchmarkDotNet.Reports.Summary summary, BenchmarkCase benchmarkCase, BenchmarkDotNet.Reports.SummaryStyle style) => GetValue(summary, benchmarkCase);

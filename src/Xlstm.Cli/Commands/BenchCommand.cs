@@ -17,7 +17,8 @@ internal sealed class BenchCommand
 
     private readonly Option<string?> _model = ModelArguments.ModelOption();
     private readonly Option<string?> _like = new("--like") { HelpName = "SIZE", Description = $"Measure random weights made in memory instead: {string.Join(", ", KnownSizes.Names)}, or a config.json" };
-    private readonly Option<string> _weights = new("--weights") { HelpName = "FORMAT,FORMAT", Description = $"How weights are held: {WeightFormats.Names} (default bfloat16)", DefaultValueFactory = _ => WeightFormat.BFloat16.Name() };
+    private readonly Option<string?> _weights = new("--weights") { HelpName = "FORMAT,FORMAT", Description = $"How weights are held: {WeightFormats.Names} (default: as a packed folder holds them, else bfloat16)" };
+    private readonly Option<bool> _mix = ModelArguments.MixOption();
     private readonly Option<int[]> _threads = NumberList.Create("--threads", NumberRules.Positive, [], "Threads that compute (default: physical cores)");
     private readonly Option<int[]> _prompts = NumberList.Create("--prompt", NumberRules.Count, [128, 512, 2048], "Lengths of prompts to read; 0 for none (default 128,512,2048)", "-p");
     private readonly Option<int[]> _generations = NumberList.Create("--generate", NumberRules.Count, [32, 128], "Numbers of tokens to generate; 0 for none (default 32,128)", "-g");
@@ -54,7 +55,7 @@ internal sealed class BenchCommand
             ],
         };
         foreach (var option in (Option[])[
-            arguments._model, arguments._like, arguments._weights, arguments._threads, arguments._prompts, arguments._generations, arguments._depths,
+            arguments._model, arguments._like, arguments._weights, arguments._mix, arguments._threads, arguments._prompts, arguments._generations, arguments._depths,
             arguments._batches, arguments._repetitions, arguments._buffer, arguments._output])
         {
             command.Add(option);
@@ -73,7 +74,7 @@ internal sealed class BenchCommand
         }
 
         var tests = Tests(parsed);
-        WeightFormat[] formats = [.. parsed.GetRequiredValue(_weights).Split(',').Select(name => WeightFormats.Find(name)!.Value)];
+        WeightFormat?[] formats = parsed.GetValue(_weights)?.Split(',').Select(WeightFormats.Find).ToArray() ?? [null];
         int?[] threads = parsed.GetRequiredValue(_threads) is { Length: > 0 } given ? [.. given.Select(count => (int?)count)] : [null];
         using var checkpoint = like is not null ? Synthesizer.Open(KnownSizes.Resolve(like)) : Checkpoint.Open(ModelLocator.Find(parsed.GetValue(_model)));
         var runs = new List<BenchRun>();
@@ -81,7 +82,7 @@ internal sealed class BenchCommand
         {
             foreach (int? count in threads)
             {
-                runs.Add(Run(checkpoint, new LoadOptions { Weights = format, Threads = count }, tests, parsed, cancellationToken));
+                runs.Add(Run(checkpoint, new LoadOptions { Weights = format, Mix = parsed.GetValue(_mix), Threads = count }, tests, parsed, cancellationToken));
             }
         }
 
@@ -94,7 +95,7 @@ internal sealed class BenchCommand
             Date = DateTime.UtcNow,
             Model = like is not null ? $"{like} (random weights)" : MemoryNotice.ShortPath(checkpoint.Folder),
             Parameters = checkpoint.Config.ParameterCount,
-            StateBytes = MemoryEstimate.For(checkpoint.Config, formats[0]).StateBytes,
+            StateBytes = MemoryEstimate.For(checkpoint.Config, WeightFormat.Float32).StateBytes,
             Command = CommandLine(),
             Runs = runs,
         };

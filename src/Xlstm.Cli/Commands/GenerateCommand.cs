@@ -187,6 +187,13 @@ internal sealed class GenerateCommand
 
             file = InputText.StandardInput;
         }
+        if (file is not null and not InputText.StandardInput)
+        {
+            // Opened once before the load, so that a wrong name is told at once.
+            new PromptReader(file).Dispose();
+            return [new GenerationJob { Source = file, PromptFile = file, Options = options }];
+        }
+
         if (file is not null)
         {
             return [new GenerationJob { Source = InputText.Name(file), Prompt = await InputText.ReadPromptAsync(file, cancellationToken).ConfigureAwait(false), Options = options }];

@@ -12,6 +12,9 @@ internal sealed record GenerationJob
     /// <summary>The prompt as text; null when it is given as ids.</summary>
     public string? Prompt { get; init; }
 
+    /// <summary>A file with the prompt, which may be too long to hold as text.</summary>
+    public string? PromptFile { get; init; }
+
     /// <summary>The prompt as ids, fed as they are.</summary>
     public int[]? PromptIds { get; init; }
 
@@ -37,8 +40,7 @@ internal sealed record GenerationJob
             TokenIds.Check(PromptIds, model.Config.VocabSize, Source);
             return PromptIds;
         }
-        int[] ids = Prompt!.Length == 0 ? []
-            : model.Tokenizer?.Encode(Prompt) ?? throw new XlstmException($"{model.Folder} has no tokenizer.json, so it cannot read text: give token ids with --prompt-ids");
+        int[] ids = EncodeText(model);
         if (addBeginOfText)
         {
             ids = [model.BeginOfText, .. ids];
@@ -51,5 +53,22 @@ internal sealed record GenerationJob
 
         TokenIds.Check(ids, model.Config.VocabSize, Source);
         return ids;
+    }
+
+    private int[] EncodeText(XlstmModel model)
+    {
+        if (Prompt is { Length: 0 })
+        {
+            return [];
+        }
+
+        var tokenizer = model.Tokenizer ?? throw new XlstmException($"{model.Folder} has no tokenizer.json, so it cannot read text: give token ids with --prompt-ids");
+        if (PromptFile is null)
+        {
+            return tokenizer.Encode(Prompt!);
+        }
+
+        using var reader = new PromptReader(PromptFile);
+        return tokenizer.Encode(reader);
     }
 }

@@ -8,7 +8,7 @@ internal static class MemoryNotice
     public static string Format(Checkpoint checkpoint, LoadOptions options)
     {
         var format = options.Weights ?? XlstmModel.DefaultFormat(checkpoint);
-        var memory = MemoryEstimate.For(checkpoint.Config, format, options.Threads);
+        var memory = MemoryEstimate.For(checkpoint.Config, format, options.Threads, options.Mix);
         return $"{ShortPath(checkpoint.Folder)}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters in {format.ToString().ToLowerInvariant()}, needs {Quantity.Bytes(memory.TotalBytes)} of memory";
     }
 

@@ -16,11 +16,12 @@ public readonly record struct MemoryEstimate(long WeightBytes, long StateBytes, 
     /// <param name="config">Its sizes.</param>
     /// <param name="format">How the weights are to be held.</param>
     /// <param name="threads">Threads that compute; null for the default.</param>
-    public static MemoryEstimate For(XlstmConfig config, WeightFormat format, int? threads = null)
+    /// <param name="mix">As <see cref="LoadOptions.Mix"/>.</param>
+    public static MemoryEstimate For(XlstmConfig config, WeightFormat format, int? threads = null, bool mix = false)
     {
         ArgumentNullException.ThrowIfNull(config);
         return new MemoryEstimate(
-            new PackedLayout(config, format).ByteLength,
+            new PackedLayout(config, new WeightRecipe(format, mix)).ByteLength,
             sizeof(float) * RecurrentState.FloatCount(config),
             Workspace.MaxByteLength(config, threads ?? Machine.PhysicalCores));
     }

@@ -48,6 +48,18 @@ internal abstract class RecurrentState(XlstmConfig config) : IDisposable
         }
     }
 
+    /// <summary>Replaces the whole state.</summary>
+    /// <param name="source">float32 [<see cref="FloatCount"/>].</param>
+    public void CopyFrom(ReadOnlySpan<float> source)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(source.Length, FloatCount(Config), nameof(source));
+        int length = (int)BlockFloatCount(Config);
+        for (int block = 0; block < Config.NumBlocks; block++)
+        {
+            CopyBlockFrom(block, source.Slice(block * length, length));
+        }
+    }
+
     /// <inheritdoc/>
     public abstract void Dispose();
 }

@@ -113,7 +113,7 @@ public sealed class XlstmModel : IDisposable
         CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint, recipe.Format);
         if (options.CheckMemory && gpu is null)
         {
-            CheckMemory(checkpoint, recipe.Format, threads);
+            CheckMemory(checkpoint, recipe, threads);
         }
 
         Backend backend = gpu is null
@@ -161,21 +161,23 @@ public sealed class XlstmModel : IDisposable
         Backend.Dispose();
     }
 
-    private static void CheckMemory(Checkpoint checkpoint, WeightFormat format, int threads)
+    private static void CheckMemory(Checkpoint checkpoint, WeightRecipe recipe, int threads)
     {
-        long need = MemoryEstimate.For(checkpoint.Config, format, threads).TotalBytes + ProcessBytes;
+        long Need(WeightRecipe r) => MemoryEstimate.For(checkpoint.Config, r.Format, threads, r.Mix).TotalBytes + ProcessBytes;
+        long need = Need(recipe);
         long available = Machine.AvailableMemory;
         if (need <= available)
         {
             return;
         }
 
-        long smaller = MemoryEstimate.For(checkpoint.Config, WeightFormat.BFloat16, threads).TotalBytes + ProcessBytes;
-        string advice = format == WeightFormat.Float32 && smaller <= available
-            ? $"--weights bfloat16 needs {Gigabytes(smaller)} GB"
+        // The most exact format that fits: they are listed from large to small.
+        WeightRecipe[] fitting = [.. Enum.GetValues<WeightFormat>().Where(format => format > recipe.Format).Select(format => new WeightRecipe(format)).Where(r => Need(r) <= available)];
+        string advice = fitting.Length > 0
+            ? $"--weights {PackedFile.NameOf(fitting[0].Format)} needs {Gigabytes(Need(fitting[0]))} GB"
             : "close other programs or use a machine with more memory";
         throw new XlstmException(
-            $"{checkpoint.Folder}: needs {Gigabytes(need)} GB of memory with {format.ToString().ToLowerInvariant()} weights, but {Gigabytes(available)} GB are available: {advice}");
+            $"{checkpoint.Folder}: needs {Gigabytes(need)} GB of memory with {PackedFile.NameOf(recipe.Format)} weights, but {Gigabytes(available)} GB are available: {advice}");
     }
 
     private static string Gigabytes(long bytes) => (bytes / 1e9).ToString("0.0", System.Globalization.CultureInfo.InvariantCulture);

@@ -22,6 +22,7 @@ public sealed class Tokenizer
     private readonly bool _normalizes;
     private readonly bool _addPrefixSpace;
     private readonly bool _useRegex;
+    private readonly bool _canCut;
 
     private Tokenizer(TokenizerDefinition definition, string? folder)
     {
@@ -61,6 +62,7 @@ public sealed class Tokenizer
         _verbatim = new([.. matched.Where(token => !token.Normalized).Select(token => (_bytes[token.Id]!, token.Id))]);
         _normalized = new([.. matched.Where(token => token.Normalized).Select(token => (Normalize(_bytes[token.Id]!), token.Id))]);
 
+        _canCut = _useRegex && !definition.AddedTokens.Any(token => TextPieces.Spans(token.Content));
         VocabularySize = _bytes.Count(bytes => bytes is not null);
         BeginOfText = SpecialTokenFiles.Find(folder, "bos_token", IdOf);
         EndOfText = SpecialTokenFiles.Find(folder, "eos_token", IdOf);
@@ -128,6 +130,31 @@ public sealed class Tokenizer
         int[] ids = EncodeValid(utf8.AsSpan(0, Encoding.UTF8.GetBytes(text, utf8)));
         ArrayPool<byte>.Shared.Return(utf8);
         return ids;
+    }
+
+    /// <summary>Token ids of a text that is read piece by piece and never held whole: those that <see cref="Encode(string)"/> gives for all of it.</summary>
+    /// <param name="text">The text, read to its end.</param>
+    /// <param name="cancellationToken">Honoured between pieces.</param>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+    public int[] Encode(TextReader text, CancellationToken cancellationToken = default) => Encode(text, pieceLength: 1 << 16, cancellationToken);
+
+    internal int[] Encode(TextReader text, int pieceLength, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        if (!_canCut)
+        {
+            return Encode(text.ReadToEnd());
+        }
+
+        var ids = new List<int>();
+        var pieces = new TextPieces(text, pieceLength, cutBeforeLineFeed: !_addPrefixSpace);
+        while (pieces.Next() is { IsEmpty: false } piece)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            ids.AddRange(Encode(piece));
+        }
+
+        return [.. ids];
     }
 
     /// <summary>

@@ -19,7 +19,7 @@ internal sealed class WorkerPool : IDisposable
     private const int SpinsBeforePark = 1200;
 
     // Within a pass the others are at most a step behind; past this the machine is oversubscribed and the core is worth giving up.
-    private const int SpinsBeforeYield = 4000;
+    private const int SpinsBeforeYield = 1000;
 
     private readonly Thread[] _threads;
     private readonly SemaphoreSlim[] _wake;

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.ExceptionServices;
 using System.Runtime.Intrinsics;
 using Xlstm.Memory;
@@ -137,7 +138,7 @@ internal sealed unsafe class PackedLoader
 
         PackedMatrix matrix = placement.Matrix;
         Span<float> row = buffers.Row(cols);
-        float limit = matrix.Format == WeightFormat.Float32 ? float.MaxValue : BFloat16Overflow; // quantized weights have bfloat16 scales
+        float limit = matrix.Format == WeightFormat.BFloat16 ? BFloat16Overflow : float.MaxValue;
         for (int i = 0; i < count; i++)
         {
             ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
@@ -185,8 +186,8 @@ internal sealed unsafe class PackedLoader
 
         string file = Path.Combine(_checkpoint.Folder, _checkpoint.Shards[source.ShardIndex].Name);
         string found = float.IsFinite(values[col])
-            ? $"{values[col]:R}, which bfloat16 cannot hold (float32 can)"
-            : $"{values[col]}; weights must be finite numbers";
+            ? string.Create(CultureInfo.InvariantCulture, $"{values[col]}, which bfloat16 cannot hold (float32 can)")
+            : string.Create(CultureInfo.InvariantCulture, $"{values[col]}; weights must be finite numbers");
         throw new CheckpointException($"{file}: tensor {source.Name} has at row {row}, column {col} the value {found}");
     }
 

@@ -1,3 +1,4 @@
+// Written by eng/write-matmul-kernels.py.
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;

@@ -8,13 +8,17 @@ switch (args)
         return KernelBenchmarks.Run(rest);
     case ["sessions", .. string[] rest]:
         return SessionBenchmark.Run(rest);
+    case ["cuda", .. string[] rest]:
+        return CudaBenchmark.Run(rest);
     default:
         Console.Error.WriteLine("""
             usage: Xlstm.Benchmarks kernels [BenchmarkDotNet arguments]
                    Xlstm.Benchmarks sessions [--long [TOKENS]]
+                   Xlstm.Benchmarks cuda [--like SIZE | --model DIR] [--weights FORMAT] [--tokens N] [--prefill N,N] [--batches N,N] [--log]
 
               kernels    matrix products, cell, norms and tokenizer, one by one: --filter '*MatMul*', --disasm, --list flat
               sessions   snapshot, fork, restore, undo, save, load and the prefix cache; --long: memory over 100,000 tokens or TOKENS
+              cuda       a model with random weights on a GPU: copy, load, decode, prefill, batches
             """);
         return 2;
 }

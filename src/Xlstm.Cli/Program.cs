@@ -39,6 +39,7 @@ internal static class Program
         root.Add(BenchCommand.Create());
         root.Add(SynthesizeCommand.Create());
         root.Add(QuantizeCommand.Create());
+        root.Add(DevicesCommand.Create());
         root.SetAction(parsed => ToolCommand.WriteHelp(parsed, root));
 
         // Without this a prompt that starts with "@" would be read as the name of a file of arguments.

@@ -18,6 +18,13 @@ internal sealed class ModelArguments
     private readonly Option<bool> _mix = MixOption();
     private readonly Option<int?> _threads = ThreadsOption();
 
+    private readonly Option<string> _device = new("--device")
+    {
+        HelpName = "DEVICE",
+        Description = "Where to run: auto (a GPU with memory enough, else the CPU), cpu, cuda, cuda:N; see xlstm devices",
+        DefaultValueFactory = _ => "auto",
+    };
+
     private readonly Option<bool> _showConfig = Flag.Create("--show-config", "Print the model's configuration in the form of the official Python package");
 
     public static Option<string?> ModelOption() => new("--model", "-m")
@@ -36,6 +43,7 @@ internal sealed class ModelArguments
         command.Add(_weights);
         command.Add(_mix);
         command.Add(_threads);
+        command.Add(_device);
         command.Add(_showConfig);
     }
 
@@ -49,7 +57,7 @@ internal sealed class ModelArguments
     public (XlstmModel Model, double Seconds) Load(string folder, WeightFormat? weights, ParseResult parsed, CancellationToken cancellationToken)
     {
         bool verbose = parsed.GetValue<bool>(VerboseName);
-        var options = new LoadOptions { Weights = weights, Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads) };
+        var options = new LoadOptions { Weights = weights, Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads), Device = parsed.GetValue(_device)! };
         long start = Stopwatch.GetTimestamp();
         string configuration;
         using (var checkpoint = Checkpoint.Open(folder))

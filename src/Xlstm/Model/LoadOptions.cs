@@ -15,6 +15,9 @@ public sealed record LoadOptions
     /// <summary>With <see cref="WeightFormat.Int4"/>: hold out_proj and proj_down, which write to the residual stream, at 8 bits. Better text, slower decoding.</summary>
     public bool Mix { get; init; }
 
+    /// <summary>Where the model runs: "cpu", "cuda" (the first GPU that can), "cuda:N", or "auto": a GPU if there is one with enough memory free, else the CPU.</summary>
+    public string Device { get; init; } = "cpu";
+
     /// <summary>Threads that compute, the caller's included; null picks the number of physical cores. Results do not depend on it.</summary>
     public int? Threads { get; init; }
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Xlstm.Backends;
 using Xlstm.Backends.Cpu;
+using Xlstm.Backends.Cuda;
 using Xlstm.Checkpoints;
 using Xlstm.Checkpoints.Packed;
 using Xlstm.Generation;
@@ -109,12 +110,15 @@ public sealed class XlstmModel : IDisposable
         var recipe = new WeightRecipe(options.Weights ?? DefaultFormat(checkpoint), options.Mix);
         Tokenizer? tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Tokenizer.Load(checkpoint.Folder) : null;
         GenerationOptions defaults = GenerationConfig.Read(checkpoint.Folder);
-        if (options.CheckMemory)
+        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint, recipe.Format);
+        if (options.CheckMemory && gpu is null)
         {
             CheckMemory(checkpoint, recipe, threads);
         }
 
-        Backend backend = CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken);
+        Backend backend = gpu is null
+            ? CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken)
+            : CudaBackend.Load(gpu, checkpoint, recipe.Format, threads, progress, cancellationToken);
         return new XlstmModel(checkpoint, tokenizer, defaults, backend);
     }
 

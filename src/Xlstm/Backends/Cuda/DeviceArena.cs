@@ -1,0 +1,39 @@
+using Xlstm.Backends.Cuda.Interop;
+
+namespace Xlstm.Backends.Cuda;
+
+/// <summary>Several arrays in one piece of zeroed device memory: sizes first, then the memory, then the addresses.</summary>
+internal sealed class DeviceArena : IDisposable
+{
+    private const int Alignment = 256;
+
+    private readonly DeviceBuffer _memory;
+    private readonly long[] _offsets;
+
+    /// <param name="context">Where; current on the calling thread.</param>
+    /// <param name="stream">Zeroes it.</param>
+    /// <param name="what">For errors.</param>
+    /// <param name="byteLengths">Of each array.</param>
+    public DeviceArena(CudaContext context, CudaStream stream, string what, params ReadOnlySpan<long> byteLengths)
+    {
+        _offsets = new long[byteLengths.Length];
+        long next = 0;
+        for (int i = 0; i < byteLengths.Length; i++)
+        {
+            _offsets[i] = next;
+            next += (byteLengths[i] + Alignment - 1) / Alignment * Alignment;
+        }
+
+        _memory = new DeviceBuffer(context, next, what);
+        stream.Fill(_memory.Address, 0, next);
+    }
+
+    /// <summary>Bytes of all arrays.</summary>
+    public long ByteLength => _memory.ByteLength;
+
+    /// <summary>The address of an array.</summary>
+    public ulong this[int index] => _memory.Address + (ulong)_offsets[index];
+
+    /// <inheritdoc/>
+    public void Dispose() => _memory.Dispose();
+}

@@ -1,0 +1,192 @@
+using System.Runtime.InteropServices;
+
+namespace Xlstm.Backends.Cuda;
+
+// The kernels' parameters, field by field as in Kernels/*.cu and *.cuh, where they are explained. Addresses are the device's.
+
+/// <summary>CellItem of cell.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CellItem
+{
+    public ulong State;
+    public int FirstRow;
+    public int Tokens;
+}
+
+/// <summary>CellCommit of cell.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CellCommit
+{
+    public ulong Items;
+    public ulong NewN;
+    public ulong NewM;
+    public long NOffset;
+    public int Count;
+    public int Heads;
+    public int Dqk;
+    private readonly int _padding;
+}
+
+/// <summary>MatVecArgs of step.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct MatVecArguments
+{
+    public ulong Weights;
+    public ulong Bias;
+    public ulong X;
+    public ulong Gate;
+    public ulong Norm;
+    public ulong NormBias;
+    public ulong Out;
+    public ulong GateWeights;
+    public ulong GateBias;
+    public ulong GateOut;
+    public CellCommit Commit;
+    public int Rows;
+    public int Cols;
+    public int Width;
+    public int Heads;
+    public int GateRows;
+    public float Eps;
+    public float Cap;
+    private readonly int _padding;
+}
+
+/// <summary>StreamArgs of stream_hopper.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct StreamArguments
+{
+    public MatVecArguments Product;
+    public int Stages;
+    public int BlockRows;
+}
+
+/// <summary>CellStepArgs of step.cu and CellRowsArgs of cell_rows.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CellArguments
+{
+    public ulong Items;
+    public ulong Qkvo;
+    public ulong Gates;
+    public ulong H;
+    public ulong NewN;
+    public ulong NewM;
+    public long BlockOffset;
+    public int Stride;
+    public int Heads;
+    public int Dqk;
+    public int Dv;
+    public float GateCap;
+    public float Eps;
+}
+
+/// <summary>CellChunksArgs of cell_chunks.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CellChunksArguments
+{
+    public ulong Items;
+    public ulong Qkvo;
+    public ulong Gates;
+    public ulong H;
+    public ulong NewN;
+    public ulong NewM;
+    public ulong Scores;
+    public ulong Scalars;
+    public ulong FirstChunk;
+    public long BlockOffset;
+    public int Stride;
+    public int Heads;
+    public int Dqk;
+    public int Dv;
+    public float GateCap;
+    public float Eps;
+}
+
+/// <summary>MatMulArgs of matmul.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct MatMulArguments
+{
+    public ulong Input;
+    public ulong Weights;
+    public ulong Bias;
+    public ulong Out;
+    public int Tokens;
+    public int Rows;
+    public int Cols;
+    public int Stride;
+    public float Cap;
+    private readonly int _padding;
+}
+
+/// <summary>WgmmaArgs of matmul_wgmma.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct WgmmaArguments
+{
+    public MatMulArguments Product;
+    public ulong InputMap;
+    public ulong WeightsMap;
+}
+
+/// <summary>EmbedArgs of rows.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct EmbedArguments
+{
+    public ulong Embeddings;
+    public ulong Ids;
+    public ulong X;
+    public int Cols;
+    public int Width;
+}
+
+/// <summary>NormRowsArgs of rows.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NormRowsArguments
+{
+    public ulong X;
+    public ulong RowOf;
+    public ulong Norm;
+    public ulong NormBias;
+    public ulong Out;
+    public ulong GateWeights;
+    public ulong GateBias;
+    public ulong GateOut;
+    public int Width;
+    public int Cols;
+    public int GateRows;
+    public float Eps;
+}
+
+/// <summary>HeadRowsArgs of rows.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct HeadRowsArguments
+{
+    public ulong H;
+    public ulong Gate;
+    public ulong Norm;
+    public ulong NormBias;
+    public ulong Out;
+    public CellCommit Commit;
+    public int Width;
+    public int Cols;
+    public int GateStride;
+    public int Heads;
+    public float Eps;
+    private readonly int _padding;
+}
+
+/// <summary>ConvertArgs of rows.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct ConvertArguments
+{
+    public ulong Source;
+    public ulong Out;
+    public ulong FirstBad;
+    public ulong Base;
+    public long FirstRow;
+    public int RowStep;
+    public int Rows;
+    public int Cols;
+    public int Stride;
+    public int SourceType;
+    private readonly int _padding;
+}

@@ -1,0 +1,96 @@
+using System.Text.Json;
+using Xlstm.Backends.Cpu;
+using Xlstm.Backends.Cuda;
+using Xunit;
+
+namespace Xlstm.Tests.Cuda;
+
+/// <summary>The trained demo model on the GPU against the CPU with the same weights: what rounding activations for the tensor cores costs, in nats.</summary>
+public class CudaDemoTests
+{
+    private static readonly JsonElement Reference = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(TestData.DemoModel, "reference.json"))).RootElement;
+
+    [Theory]
+    [InlineData(WeightFormat.Float32, 1500)]
+    [InlineData(WeightFormat.BFloat16, 1500)]
+    [InlineData(WeightFormat.BFloat16, 1)]
+    public void PredictsWhatTheCpuPredicts(WeightFormat format, int tokensPerCall)
+    {
+        using CudaBackend gpu = Gpu.Load(TestData.DemoModel, format);
+        using CpuBackend cpu = Gpu.LoadCpu(TestData.DemoModel, format);
+        XlstmConfig config = gpu.Config;
+        int[] ids = [.. Text().Take(1500)];
+        (float[] expected, _) = Gpu.Feed(cpu, config, ids, 512);
+        (float[] actual, _) = Gpu.Feed(gpu, config, ids, tokensPerCall);
+        double divergence = 0, worst = 0;
+        int agreed = 0;
+        for (int i = 0; i < ids.Length; i++)
+        {
+            ReadOnlySpan<float> p = expected.AsSpan(i * config.VocabSize, config.VocabSize), q = actual.AsSpan(i * config.VocabSize, config.VocabSize);
+            double kl = Divergence(p, q);
+            divergence += kl / ids.Length;
+            worst = Math.Max(worst, kl);
+            agreed += ArgMax(p) == ArgMax(q) ? 1 : 0;
+        }
+
+        Gpu.Write($"{format}, {tokensPerCall} tokens a call: mean KL {divergence:e2} nats, worst {worst:e2}, same first choice {100.0 * agreed / ids.Length:f2} %, max logit difference {Gpu.WorstDifference(expected, actual)}");
+        Assert.InRange(divergence, -1e-9, 1e-4);
+        Assert.InRange(agreed / (double)ids.Length, 0.995, 1);
+    }
+
+    [Fact]
+    public async Task GreedyTextIsTheReferences()
+    {
+        _ = Gpu.Device;
+        using XlstmModel model = XlstmModel.Load(TestData.DemoModel, new LoadOptions { Device = "cuda", Weights = WeightFormat.Float32 });
+        foreach (JsonElement expected in Reference.GetProperty("greedy").EnumerateArray())
+        {
+            using Session session = model.CreateSession();
+            session.Append(expected.GetProperty("prompt").GetString()!);
+            int[] ids = [.. expected.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
+            var options = new GenerationOptions { MaxNewTokens = ids.Length, Sampling = new SamplingOptions { Greedy = true }, IgnoreEndOfText = true };
+            var made = new List<int>();
+            await foreach (GeneratedToken token in session.GenerateAsync(options, TestContext.Current.CancellationToken))
+            {
+                made.Add(token.Id);
+            }
+
+            Assert.Equal(ids, made);
+        }
+    }
+
+    private static IEnumerable<int> Text() =>
+        Reference.GetProperty("greedy").EnumerateArray()
+            .SelectMany(e => e.GetProperty("prompt_ids").EnumerateArray().Concat(e.GetProperty("ids").EnumerateArray()))
+            .Select(id => id.GetInt32());
+
+    private static double Divergence(ReadOnlySpan<float> p, ReadOnlySpan<float> q)
+    {
+        double maxP = p[ArgMax(p)], maxQ = q[ArgMax(q)], sumP = 0, sumQ = 0;
+        for (int i = 0; i < p.Length; i++)
+        {
+            sumP += Math.Exp(p[i] - maxP);
+            sumQ += Math.Exp(q[i] - maxQ);
+        }
+
+        double kl = 0;
+        for (int i = 0; i < p.Length; i++)
+        {
+            double logP = p[i] - maxP - Math.Log(sumP);
+            kl += Math.Exp(logP) * (logP - (q[i] - maxQ - Math.Log(sumQ)));
+        }
+
+        return kl;
+    }
+
+    private static int ArgMax(ReadOnlySpan<float> values)
+    {
+        int best = 0;
+        for (int i = 1; i < values.Length; i++)
+        {
+            best = values[i] > values[best] ? i : best;
+        }
+
+        return best;
+    }
+}

@@ -59,22 +59,19 @@ internal sealed class ModelArguments
         bool verbose = parsed.GetValue<bool>(VerboseName);
         var options = new LoadOptions { Weights = weights, Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads), Device = parsed.GetValue(_device)! };
         long start = Stopwatch.GetTimestamp();
-        string configuration;
-        using (var checkpoint = Checkpoint.Open(folder))
+        using var checkpoint = Checkpoint.Open(folder);
+        if (verbose || Terminal.ErrorIsTerminal)
         {
-            configuration = ConfigBlock.Format(checkpoint.Config, checkpoint.RawConfig);
-            if (verbose || Terminal.ErrorIsTerminal)
-            {
-                Console.Error.WriteLine(MemoryNotice.Format(checkpoint, options));
-            }
+            Console.Error.WriteLine(MemoryNotice.Format(checkpoint, options));
         }
+
         using var bar = new ProgressBar("Loading checkpoint shards", "it", TimeSpan.Zero, keep: true);
-        var model = XlstmModel.Load(folder, options, new ShardProgress(bar), cancellationToken);
+        var model = XlstmModel.Load(checkpoint, options, new ShardProgress(bar), cancellationToken);
         bar.Finish();
         double seconds = Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 6);
         if (parsed.GetValue(_showConfig) || verbose)
         {
-            Console.Error.WriteLine(configuration);
+            Console.Error.WriteLine(ConfigBlock.Format(checkpoint.Config, checkpoint.RawConfig));
         }
 
         foreach (string warning in model.Warnings)
@@ -88,11 +85,5 @@ internal sealed class ModelArguments
         }
 
         return (model, seconds);
-    }
-
-    private sealed class ShardProgress(ProgressBar bar) : IProgress<LoadProgress>
-    {
-        public void Report(LoadProgress value) =>
-            bar.Report(value.Bytes > 0 ? (double)value.BytesDone / value.Bytes : 0, value.ShardsDone, value.Shards);
     }
 }

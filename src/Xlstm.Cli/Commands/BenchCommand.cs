@@ -171,10 +171,4 @@ internal sealed class BenchCommand
 
     private static string CommandLine() =>
         "xlstm " + string.Join(' ', Environment.GetCommandLineArgs().Skip(1).Select(argument => argument.Contains(' ', StringComparison.Ordinal) ? $"\"{argument}\"" : argument));
-
-    private sealed class ShardProgress(ProgressBar bar) : IProgress<LoadProgress>
-    {
-        public void Report(LoadProgress value) =>
-            bar.Report(value.Bytes > 0 ? (double)value.BytesDone / value.Bytes : 0, value.ShardsDone, value.Shards);
-    }
 }

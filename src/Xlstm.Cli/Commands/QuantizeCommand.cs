@@ -68,7 +68,7 @@ internal sealed class QuantizeCommand
         };
         long start = Stopwatch.GetTimestamp();
         using var bar = new ProgressBar("Packing checkpoint shards", "it", TimeSpan.Zero, keep: true);
-        await Task.Run(() => ModelPacker.Pack(checkpoint, folder, options, new Progress(bar), cancellationToken), cancellationToken).ConfigureAwait(false);
+        await Task.Run(() => ModelPacker.Pack(checkpoint, folder, options, new ShardProgress(bar), cancellationToken), cancellationToken).ConfigureAwait(false);
         bar.Finish();
         long bytes = new DirectoryInfo(folder).EnumerateFiles().Sum(file => file.Length);
         Console.Error.WriteLine($"{folder}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters as {format.ToString().ToLowerInvariant()}, {Quantity.Bytes(bytes)}, in {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s");
@@ -80,11 +80,5 @@ internal sealed class QuantizeCommand
         Tokenizer tokenizer = Tokenizer.Load(checkpoint.Folder);
         string text = await InputText.ReadAsync(path, cancellationToken).ConfigureAwait(false);
         return [tokenizer.BeginOfText ?? 0, .. tokenizer.Encode(text)];
-    }
-
-    private sealed class Progress(ProgressBar bar) : IProgress<LoadProgress>
-    {
-        public void Report(LoadProgress value) =>
-            bar.Report(value.Bytes > 0 ? (double)value.BytesDone / value.Bytes : 0, value.ShardsDone, value.Shards);
     }
 }

@@ -38,6 +38,9 @@ internal abstract class Backend : IDisposable
     /// <summary>Most tokens, over all items, that one call of <see cref="Forward"/> takes.</summary>
     public abstract int MaxBatchTokens { get; }
 
+    /// <summary>Tokens of a long prompt that are not worth cutting: at most <see cref="MaxBatchTokens"/>.</summary>
+    public abstract int SmallestChunk { get; }
+
     /// <summary>A state before the first token: all zero.</summary>
     public abstract RecurrentState CreateState();
 

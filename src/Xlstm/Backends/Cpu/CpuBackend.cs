@@ -43,6 +43,9 @@ internal sealed class CpuBackend : Backend
     /// <inheritdoc/>
     public override int MaxBatchTokens => Workspace.MaxTokens;
 
+    /// <inheritdoc/>
+    public override int SmallestChunk => 96;
+
     /// <summary>Loads a checkpoint: a packed folder in its own format is mapped, everything else is read and packed.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
     /// <param name="recipe">How the matrices are held.</param>

@@ -42,6 +42,9 @@ internal sealed class CudaBackend : Backend
     /// <inheritdoc/>
     public override int MaxBatchTokens => RowsPass.MaxTokens;
 
+    /// <inheritdoc/>
+    public override int SmallestChunk => MaxBatchTokens; // always the same cuts, since sums depend on them
+
     /// <summary>The model's sizes.</summary>
     public XlstmConfig Config => _config;
 

@@ -68,7 +68,7 @@ internal sealed class CudaBackend : Backend
         var context = new CudaContext(device);
         try
         {
-            CudaWeights weights = CudaWeightLoader.Load(context, checkpoint, format, threads, progress, cancellationToken);
+            CudaWeights weights = CudaWeightLoader.Load(checkpoint, format, [(context, ModelStage.All(checkpoint.Config))], threads, progress, cancellationToken)[0];
             try
             {
                 return new CudaBackend(checkpoint.Config, context, weights);

@@ -57,7 +57,7 @@ internal static class DeviceChoice
         }
 
         XlstmConfig config = checkpoint.Config;
-        long need = CudaWeightLayout.Measure(config, format) + CudaState.DeviceBytes(config) + RowsPass.WorkspaceBytes(config, format);
+        long need = CudaWeightLayout.Measure(config, format, ModelStage.All(config)) + CudaState.DeviceBytes(config) + RowsPass.WorkspaceBytes(config, format);
         using var context = new CudaContext(gpu);
         long free = context.FreeMemory;
         return need <= free

@@ -32,6 +32,12 @@ internal abstract class Backend : IDisposable
     /// <summary>How the weight matrices are held.</summary>
     public abstract WeightFormat Weights { get; }
 
+    /// <summary>How the states of sessions are held.</summary>
+    public abstract StateFormat State { get; }
+
+    /// <summary>Bytes of one state.</summary>
+    public abstract long StateBytes { get; }
+
     /// <summary>Bytes of weights held.</summary>
     public abstract long WeightBytes { get; }
 

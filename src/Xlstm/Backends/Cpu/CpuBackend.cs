@@ -38,6 +38,12 @@ internal sealed class CpuBackend : Backend
     public override WeightFormat Weights => _weights.Recipe.Format;
 
     /// <inheritdoc/>
+    public override StateFormat State => StateFormat.Float32;
+
+    /// <inheritdoc/>
+    public override long StateBytes => sizeof(float) * RecurrentState.FloatCount(Config);
+
+    /// <inheritdoc/>
     public override long WeightBytes => _weights.ByteLength;
 
     /// <inheritdoc/>

@@ -15,7 +15,7 @@ public sealed class XlstmModel : IDisposable
     // The runtime, the reading threads' buffers and the code itself.
     private const long ProcessBytes = 256L << 20;
 
-    private XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend)
+    internal XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend)
     {
         Folder = checkpoint.Folder;
         Config = checkpoint.Config;

@@ -135,7 +135,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
             _cellCursor = 0;
         }
 
-        TileInputs x1 = InputRows(worker, block, MatrixInput.NormMlstm, _config.EmbeddingDim, w.NormMlstm, TileInputs.Of(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
+        TileInputs x1 = InputRows(worker, block, MatrixInput.NormMlstm, _config.EmbeddingDim, w.NormMlstm, _products.EncodingsOf(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
         _products.Run(worker, x1, _tiles,
         [
             new Product(w.Q, _workspace.Q, _config.QkDim),
@@ -147,7 +147,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         _pool.Barrier();
         Cell(worker, block);
         _pool.Barrier();
-        TileInputs y = InputRows(worker, block, MatrixInput.GatedHeads, _config.VDim, w.MultiheadNorm, TileInputs.Of(w.OutProj));
+        TileInputs y = InputRows(worker, block, MatrixInput.GatedHeads, _config.VDim, w.MultiheadNorm, _products.EncodingsOf(w.OutProj));
         _products.Run(worker, y, _tiles, [new Product(w.OutProj, _workspace.X, _config.EmbeddingDim, accumulate: true)]);
         _pool.Barrier();
     }
@@ -155,14 +155,14 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
     private void Ffn(int worker, int block)
     {
         CpuBlockWeights w = _weights.Blocks[block];
-        TileInputs x2 = InputRows(worker, block, MatrixInput.NormFfn, _config.EmbeddingDim, w.NormFfn, TileInputs.Of(w.ProjUpGate, w.ProjUp));
+        TileInputs x2 = InputRows(worker, block, MatrixInput.NormFfn, _config.EmbeddingDim, w.NormFfn, _products.EncodingsOf(w.ProjUpGate, w.ProjUp));
         _products.Run(worker, x2, _tiles,
         [
             new Product(w.ProjUpGate, _workspace.FfnGate, _config.FfnDim),
             new Product(w.ProjUp, _workspace.FfnUp, _config.FfnDim),
         ]);
         _pool.Barrier();
-        TileInputs z = InputRows(worker, block, MatrixInput.SwiGlu, _config.FfnDim, default, TileInputs.Of(w.ProjDown));
+        TileInputs z = InputRows(worker, block, MatrixInput.SwiGlu, _config.FfnDim, default, _products.EncodingsOf(w.ProjDown));
         _products.Run(worker, z, _tiles, [new Product(w.ProjDown, _workspace.X, _config.EmbeddingDim, accumulate: true)]);
         _pool.Barrier();
     }
@@ -295,7 +295,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         int d = _config.EmbeddingDim;
         var tiles = new ActivationTiles(count);
         float* row = _workspace.Row(worker);
-        Encodings encodings = TileInputs.Of(_weights.LmHead.Format);
+        Encodings encodings = _products.EncodingsOf(new LinearWeights(_weights.LmHead, null));
         TileInputs inputs = count == 1
             ? TileInputs.Lay((byte*)row, 1, d, encodings | Encodings.Float32)
             : TileInputs.Lay(_workspace.Tiles, ActivationTiles.PaddedCount(count), d, encodings);

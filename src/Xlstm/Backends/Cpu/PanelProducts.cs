@@ -25,6 +25,18 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
 {
     private const int Lanes = PackedMatrix.PanelRows;
 
+    /// <summary>The forms of the input that some layers need between them.</summary>
+    public Encodings EncodingsOf(params ReadOnlySpan<LinearWeights> layers)
+    {
+        Encodings encodings = Encodings.None;
+        foreach (LinearWeights layer in layers)
+        {
+            encodings |= kernel.EncodingOf(layer.Matrix.Format);
+        }
+
+        return encodings;
+    }
+
     /// <summary>One thread's share: a contiguous range of the panels of all products together.</summary>
     /// <param name="worker">The thread.</param>
     /// <param name="input">The input [T, cols] in tiles, in the forms that the products need; complete.</param>
@@ -89,19 +101,20 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
     private void Multiply(in PackedMatrix matrix, in PanelGroup panels, in TileInputs input, int firstToken, int width, float* result)
     {
         int cols = matrix.Cols;
+        byte* tile = input.Tile(kernel.EncodingOf(matrix.Format), firstToken, cols);
         switch (matrix.Format)
         {
             case WeightFormat.Float32:
-                kernel.Float32(panels, cols, input.Float32 + ((long)firstToken * cols), width, result);
+                kernel.Float32(panels, cols, (float*)tile, width, result);
                 break;
             case WeightFormat.BFloat16:
-                kernel.BFloat16(panels, cols, input.Float32 + ((long)firstToken * cols), width, result);
+                kernel.BFloat16(panels, cols, (float*)tile, width, result);
                 break;
             case WeightFormat.Int8:
-                kernel.Int8(panels, PackedMatrix.GroupCount(cols), input.ForInt8 + ((long)firstToken * QuantizedTiles.TokenBytes(cols, WeightFormat.Int8)), width, result);
+                kernel.Int8(panels, PackedMatrix.GroupCount(cols), tile, width, result);
                 break;
             default:
-                kernel.Int4(panels, PackedMatrix.GroupCount(cols), input.ForInt4 + ((long)firstToken * QuantizedTiles.TokenBytes(cols, WeightFormat.Int4)), width, result);
+                kernel.Int4(panels, PackedMatrix.GroupCount(cols), tile, width, result);
                 break;
         }
     }

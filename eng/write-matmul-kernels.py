@@ -36,7 +36,7 @@ class Isa:
         self.parts = ["", "lh", "abcd"][[512, 256, 128].index(bits)] or [""]
         self.fma = {512: "Avx512F.FusedMultiplyAdd", 256: "Fma.MultiplyAdd", 128: "Vector128.MultiplyAddEstimate"}[bits]
         self.madd = ("Avx512BW" if self.wide else "Avx2") + ".MultiplyAddAdjacent"
-        self.unsigned_weights = name == "Vnni"  # of an int8 dot product: weights + 128, less 128 times the activations
+        self.vnni = name == "Vnni"  # a dot product with unsigned weights: int8 + 128, less 128 times the activations
 
     def offset(self, part):
         """First of the 16 rows that a part holds."""
@@ -200,10 +200,10 @@ class Kernel:
         """The products of 16 bytes of each row... of a panel's 64 bytes a part of a step: four columns (int8) or eight (int4)."""
         isa, v, int8 = self.isa, self.isa.vector, self.fmt == "Int8"
         if isa.dot:
-            element = "byte" if isa.unsigned_weights else "sbyte"
-            cast = "" if isa.unsigned_weights else ".AsSByte()"
+            element = "byte" if isa.vnni else "sbyte"
+            cast = "" if isa.vnni else ".AsSByte()"
             if int8:
-                self.declare(16, element, lambda p, h: f"w{p}{h} = {self.weights(f'{p}', h)}" + (" ^ flip" if isa.unsigned_weights else cast))
+                self.declare(16, element, lambda p, h: f"w{p}{h} = {self.weights(f'{p}', h)}" + (" ^ flip" if isa.vnni else cast))
                 self.dot("", 0, "w")
             else:
                 # Each half loads for itself: a register for both would be one too many.
@@ -232,7 +232,9 @@ class Kernel:
         header = f"(QuantizedTiles.{'Words' if words else 'Bytes'}Header * {self.width})"
         self.begin("groups", "byte* tile")
         self.emit(8, "byte* " + ", ".join(f"p{p} = {self.source(p)}" for p in self.panels) + ";")
-        if int8 and isa.unsigned_weights:
+        if isa.vnni:
+            self.emit(8, f"{v}<float> bias = {v}.Create(QuantizedTiles.FloatBias).AsSingle();")
+        if int8 and isa.vnni:
             self.emit(8, f"{v}<byte> flip = {v}.Create((byte)0x80);")
         if not int8:
             self.emit(8, f"{v}<byte> nibble = {v}.Create((byte)0x0F);")
@@ -255,14 +257,20 @@ class Kernel:
         self.emit(12, "byte* " + ", ".join(f"w{p} = p{p} + PackedMatrix.ScaleLine + (odd * {group_bytes})" for p in self.panels) + ";")
         self.emit(12, f"int* x = (int*)(tile + {header});")
         accumulator = "int" if int8 or isa.dot else "short"
-        if int8 and isa.unsigned_weights:
+        if int8 and isa.vnni:
             self.emit(12, f"int* offsets = (int*)tile + {2 * self.width};")
         for t in self.tokens:
-            zero = f"{v}.Create(offsets[{t}])" if int8 and isa.unsigned_weights else f"{v}<{accumulator}>.Zero"
+            zero = f"{v}<{accumulator}>.Zero"
+            if isa.vnni:
+                zero = f"{v}.Create(offsets[{t}])" if int8 else f"{v}.Create(QuantizedTiles.FloatBias)"
             self.declare(12, accumulator, lambda p, h: f"a{p}{h}_{t} = {zero}")
         self.emit(12, f"for (int step = 0; step < {8 if int8 else 4}; step++)")
         self.emit(12, "{")
         self.prefetch(16, lambda p: f"w{p}")
+        if len(self.tokens) == 12:
+            # The tile of a long row is more than a first-level cache holds, and comes from the next one each time.
+            self.emit(16, "Sse.Prefetch0((byte*)x + TilePrefetchBytes);")
+            self.emit(16, "Sse.Prefetch0((byte*)x + TilePrefetchBytes + 64);")
         self.integer_step()
         self.advance(16, 64, (1 if int8 and isa.dot else 2) * self.width, "w")
         self.emit(12, "}")
@@ -273,7 +281,8 @@ class Kernel:
             for p, h in self.parts():
                 at = self.result(p, h, t)
                 total = f"a{p}{h}_{t}" if int8 or isa.dot else f"{isa.madd}(a{p}{h}_{t}, ones)"
-                value = f"{isa.fma}({v}.ConvertToSingle({total}), s{p}{h} * scale{t}, {v}.Load({at}))"
+                total = f"{total}.AsSingle() - bias" if isa.vnni else f"{v}.ConvertToSingle({total})"
+                value = f"{isa.fma}({total}, s{p}{h} * scale{t}, {v}.Load({at}))"
                 self.emit(12, f"{value if int8 else f'{isa.fma}(m{p}{h}, sum{t}, {value})'}.Store({at});")
         self.emit(12, f"tile += QuantizedTiles.{'Words' if words else 'Bytes'}GroupBytes * {self.width};")
         self.emit(12, "if (odd != 0)")
@@ -331,7 +340,7 @@ def write(isa, fmt):
         lines.append("using Xlstm.Checkpoints.Packed;")
     summary = (DOT_SUMMARIES if isa.dot else SUMMARIES)[fmt]
     lines += ["", "namespace Xlstm.Backends.Cpu.Kernels;", "", f"/// <summary>{summary}</summary>"]
-    lines += [f"internal sealed unsafe partial class MatMul{isa.name}{'<TDot>' if isa.dot else ''}", "{"]
+    lines += [f"internal unsafe partial class MatMul{isa.name}{'<TDot>' if isa.dot else ''}", "{"]
     lines += dispatch(isa, fmt)
     for panels, tokens, name in isa.shapes:
         kernel = Kernel(isa, fmt, panels, tokens, name)

@@ -73,7 +73,8 @@ public unsafe class MatMulKernelTests
 
     /// <summary>Every kernel that this machine runs, and those whose instruction it lacks with a model of the instruction.</summary>
     private static IEnumerable<MatMulKernel> Kernels =>
-        Enum.GetValues<CpuInstructionSet>().Where(CpuInstructionSets.IsSupported).Select(MatMulKernel.For).Append(new MatMulVnni<ModelOfVnni>(MatMulKernel.For(CpuInstructionSets.Best)));
+        Enum.GetValues<CpuInstructionSet>().Where(CpuInstructionSets.IsSupported).Select(MatMulKernel.For)
+            .Concat(CpuInstructionSets.IsSupported(CpuInstructionSet.Avx2) ? [new MatMulVnni<ModelOfVnni>()] : []);
 
     /// <summary>Whether a kernel's multiply-add is fused: then its bits are those of every other such kernel.</summary>
     private static bool Fuses(MatMulKernel kernel) => AdvSimd.IsSupported || (Fma.IsSupported && kernel is not MatMulPortable<WideningDotProduct>);

@@ -73,14 +73,13 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
         int wide = tiles.WideCount, all = tiles.Count;
         for (int panel = from; panel < to; panel += Group)
         {
-            // A group of panels stays in cache while the tiles pass by.
-            for (int pair = panel; wide > 0 && pair < Math.Min(panel + Group, to); pair += Pair)
+            // A group of panels stays in cache while the tiles pass by, and a tile while the group's pairs do.
+            for (int tile = 0; tile < wide; tile++)
             {
-                PanelGroup panels = At(matrix, pair, to);
-                for (int tile = 0; tile < wide; tile++)
+                (int first, int count, int width) = tiles[tile];
+                for (int pair = panel; pair < Math.Min(panel + Group, to); pair += Pair)
                 {
-                    (int first, int count, int width) = tiles[tile];
-                    Multiply(matrix, panels, input, first, width, result);
+                    Multiply(matrix, At(matrix, pair, to), input, first, width, result);
                     Store(product, pair, Math.Min(Pair, to - pair), result, Pair, first, count);
                 }
             }

@@ -9,11 +9,14 @@ namespace Xlstm.Backends.Cpu;
 /// Activations in 8 bits for products with quantized weights: per token and group of 32 columns a float32 scale (largest
 /// magnitude / 127) and the integers. A tile of width w holds them group after group, in one of two forms. Words, for kernels that multiply 16-bit integers:
 /// <c>scale[w]</c> and pairs <c>[16][w]</c>, columns (0, 2) and (1, 3) of each four. Bytes, for kernels that multiply bytes: <c>scale[w]</c>, <c>sum[w]</c> (float32, scale
-/// times the sum of the integers, which an int4 minimum multiplies), <c>offset[w]</c> (int32, -128 times the sum of the integers, for weights that
-/// have been made unsigned by adding 128) and fours <c>[8][w]</c>.
+/// times the sum of the integers, which an int4 minimum multiplies), <c>offset[w]</c> (int32, <see cref="FloatBias"/> less 128 times the sum of
+/// the integers, for weights that have been made unsigned by adding 128) and fours <c>[8][w]</c>.
 /// </summary>
 internal static unsafe class QuantizedTiles
 {
+    /// <summary>The bits of 1.5 * 2^23: an integer below 2^22, added to them, makes the bits of 1.5 * 2^23 plus that integer.</summary>
+    public const int FloatBias = 0x4B400000;
+
     /// <summary>Bytes of one token's group before its integers, as words.</summary>
     public const int WordsHeader = sizeof(float);
 
@@ -77,7 +80,7 @@ internal static unsafe class QuantizedTiles
                 int sum = Vector512.Sum(q0 + q1);
                 ((float*)byteGroup)[0] = scale;
                 ((float*)byteGroup)[width] = scale * sum;
-                ((int*)byteGroup)[2 * width] = -128 * sum;
+                ((int*)byteGroup)[2 * width] = FloatBias - (128 * sum);
                 int* data = (int*)(byteGroup + (BytesHeader * width));
                 for (int i = 0; i < PackedMatrix.GroupSize; i += 4)
                 {

@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int4 panels: unsigned nibbles times signed bytes; eight steps of at most 2 * 15 * 127 stay inside 16 bits.</summary>
-internal sealed unsafe partial class MatMulAvx2
+internal unsafe partial class MatMulAvx2
 {
     /// <inheritdoc/>
     public override void Int4(in PanelGroup panels, int groups, byte* tile, int width, float* result)

@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int8 panels: weights widened to 16 bits, columns in pairs (0, 2) and (1, 3) of each four because two shifts make those.</summary>
-internal sealed unsafe partial class MatMulAvx2
+internal unsafe partial class MatMulAvx2
 {
     /// <inheritdoc/>
     public override void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result)

@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int4 panels: unsigned nibbles times signed bytes; eight steps of at most 2 * 15 * 127 stay inside 16 bits.</summary>
-internal sealed unsafe partial class MatMulAvx512
+internal unsafe partial class MatMulAvx512
 {
     /// <inheritdoc/>
     public override void Int4(in PanelGroup panels, int groups, byte* tile, int width, float* result)
@@ -287,6 +287,8 @@ internal sealed unsafe partial class MatMulAvx512
             Vector512<short> a0_11 = Vector512<short>.Zero, a1_11 = Vector512<short>.Zero;
             for (int step = 0; step < 4; step++)
             {
+                Sse.Prefetch0((byte*)x + TilePrefetchBytes);
+                Sse.Prefetch0((byte*)x + TilePrefetchBytes + 64);
                 Vector512<byte> q0 = Vector512.Load(w0), q1 = Vector512.Load(w1);
                 Vector512<byte> low0 = q0 & nibble, low1 = q1 & nibble;
                 Vector512<byte> high0 = (q0.AsUInt16() >> 4).AsByte() & nibble, high1 = (q1.AsUInt16() >> 4).AsByte() & nibble;

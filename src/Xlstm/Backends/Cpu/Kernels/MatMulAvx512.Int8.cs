@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int8 panels: weights widened to 16 bits, columns in pairs (0, 2) and (1, 3) of each four because two shifts make those.</summary>
-internal sealed unsafe partial class MatMulAvx512
+internal unsafe partial class MatMulAvx512
 {
     /// <inheritdoc/>
     public override void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result)
@@ -262,6 +262,8 @@ internal sealed unsafe partial class MatMulAvx512
             Vector512<int> a0_11 = Vector512<int>.Zero, a1_11 = Vector512<int>.Zero;
             for (int step = 0; step < 8; step++)
             {
+                Sse.Prefetch0((byte*)x + TilePrefetchBytes);
+                Sse.Prefetch0((byte*)x + TilePrefetchBytes + 64);
                 Vector512<short> q0 = Vector512.Load(w0).AsInt16(), q1 = Vector512.Load(w1).AsInt16();
                 Vector512<short> even0 = (q0 << 8) >> 8, even1 = (q1 << 8) >> 8;
                 Vector512<short> odd0 = q0 >> 8, odd1 = q1 >> 8;

@@ -26,9 +26,9 @@ internal abstract unsafe class MatMulKernel
     /// <summary>The kernels of an instruction set.</summary>
     public static MatMulKernel For(CpuInstructionSet set) => set switch
     {
-        CpuInstructionSet.Avx512Vnni => new MatMulVnni<AvxVnniDotProduct>(new MatMulAvx512()),
+        CpuInstructionSet.Avx512Vnni => new MatMulAvx512Vnni(),
         CpuInstructionSet.Avx512 => new MatMulAvx512(),
-        CpuInstructionSet.Avx2Vnni => new MatMulVnni<AvxVnniDotProduct>(new MatMulAvx2()),
+        CpuInstructionSet.Avx2Vnni => new MatMulVnni<AvxVnniDotProduct>(),
         CpuInstructionSet.Avx2 => new MatMulAvx2(),
         CpuInstructionSet.AdvSimdDp => new MatMulPortable<ArmDotProduct>(),
         _ => new MatMulPortable<WideningDotProduct>(),

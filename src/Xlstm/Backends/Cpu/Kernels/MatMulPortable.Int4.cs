@@ -6,7 +6,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int4 panels: low nibbles and high nibbles, four columns of a row each, are one lane of a dot product.</summary>
-internal sealed unsafe partial class MatMulPortable<TDot>
+internal unsafe partial class MatMulPortable<TDot>
 {
     /// <inheritdoc/>
     public override void Int4(in PanelGroup panels, int groups, byte* tile, int width, float* result)

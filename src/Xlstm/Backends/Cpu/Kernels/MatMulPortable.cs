@@ -12,6 +12,7 @@ namespace Xlstm.Backends.Cpu.Kernels;
 internal sealed unsafe partial class MatMulPortable<TDot> : MatMulKernel
     where TDot : struct, IDotProduct128
 {
+    // Tokens of a wide tile that Arm's 32 registers have accumulators for.
     private const int WideStep = 6;
 
     /// <inheritdoc/>

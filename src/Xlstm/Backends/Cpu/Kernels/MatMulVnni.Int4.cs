@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int4 panels: low nibbles and high nibbles, four columns of a row each, are one lane of a dot product.</summary>
-internal sealed unsafe partial class MatMulVnni<TDot>
+internal unsafe partial class MatMulVnni<TDot>
 {
     /// <inheritdoc/>
     public override void Int4(in PanelGroup panels, int groups, byte* tile, int width, float* result)
@@ -40,6 +40,7 @@ internal sealed unsafe partial class MatMulVnni<TDot>
     private static void Int4Pair2x1(byte* panel0, byte* panel1, int groups, byte* tile, float* result)
     {
         byte* p0 = panel0, p1 = panel1;
+        Vector256<float> bias = Vector256.Create(QuantizedTiles.FloatBias).AsSingle();
         Vector256<byte> nibble = Vector256.Create((byte)0x0F);
         Vector256<float> d0l = Vector256.Load((float*)p0), d0h = Vector256.Load((float*)p0 + 8), d1l = Vector256.Load((float*)p1), d1h = Vector256.Load((float*)p1 + 8);
         Vector256<float> dm0l = Vector256.Load((float*)p0 + 16), dm0h = Vector256.Load((float*)p0 + 24), dm1l = Vector256.Load((float*)p1 + 16), dm1h = Vector256.Load((float*)p1 + 24);
@@ -58,7 +59,7 @@ internal sealed unsafe partial class MatMulVnni<TDot>
             Vector256<float> m0l = dm0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 16)).AsByte())), m0h = dm0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 24)).AsByte())), m1l = dm1l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p1 + (odd * 32) + 16)).AsByte())), m1h = dm1h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p1 + (odd * 32) + 24)).AsByte()));
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int4GroupBytes), w1 = p1 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int4GroupBytes);
             int* x = (int*)(tile + (QuantizedTiles.BytesHeader * 1));
-            Vector256<int> a0l_0 = Vector256<int>.Zero, a0h_0 = Vector256<int>.Zero, a1l_0 = Vector256<int>.Zero, a1h_0 = Vector256<int>.Zero;
+            Vector256<int> a0l_0 = Vector256.Create(QuantizedTiles.FloatBias), a0h_0 = Vector256.Create(QuantizedTiles.FloatBias), a1l_0 = Vector256.Create(QuantizedTiles.FloatBias), a1h_0 = Vector256.Create(QuantizedTiles.FloatBias);
             for (int step = 0; step < 4; step++)
             {
                 Sse.Prefetch0(w0 + PrefetchBytes);
@@ -82,10 +83,10 @@ internal sealed unsafe partial class MatMulVnni<TDot>
 
             float* xScale = (float*)tile, xSum = xScale + 1;
             Vector256<float> scale0 = Vector256.Create(xScale[0]), sum0 = Vector256.Create(-xSum[0]);
-            Fma.MultiplyAdd(m0l, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_0), s0l * scale0, Vector256.Load(result))).Store(result);
-            Fma.MultiplyAdd(m0h, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_0), s0h * scale0, Vector256.Load(result + 8))).Store(result + 8);
-            Fma.MultiplyAdd(m1l, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(a1l_0), s1l * scale0, Vector256.Load(result + 16))).Store(result + 16);
-            Fma.MultiplyAdd(m1h, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(a1h_0), s1h * scale0, Vector256.Load(result + 24))).Store(result + 24);
+            Fma.MultiplyAdd(m0l, sum0, Fma.MultiplyAdd(a0l_0.AsSingle() - bias, s0l * scale0, Vector256.Load(result))).Store(result);
+            Fma.MultiplyAdd(m0h, sum0, Fma.MultiplyAdd(a0h_0.AsSingle() - bias, s0h * scale0, Vector256.Load(result + 8))).Store(result + 8);
+            Fma.MultiplyAdd(m1l, sum0, Fma.MultiplyAdd(a1l_0.AsSingle() - bias, s1l * scale0, Vector256.Load(result + 16))).Store(result + 16);
+            Fma.MultiplyAdd(m1h, sum0, Fma.MultiplyAdd(a1h_0.AsSingle() - bias, s1h * scale0, Vector256.Load(result + 24))).Store(result + 24);
             tile += QuantizedTiles.BytesGroupBytes * 1;
             if (odd != 0)
             {
@@ -99,6 +100,7 @@ internal sealed unsafe partial class MatMulVnni<TDot>
     private static void Int4Single1x4(byte* panel0, int groups, byte* tile, float* result, int resultStride)
     {
         byte* p0 = panel0;
+        Vector256<float> bias = Vector256.Create(QuantizedTiles.FloatBias).AsSingle();
         Vector256<byte> nibble = Vector256.Create((byte)0x0F);
         Vector256<float> d0l = Vector256.Load((float*)p0), d0h = Vector256.Load((float*)p0 + 8);
         Vector256<float> dm0l = Vector256.Load((float*)p0 + 16), dm0h = Vector256.Load((float*)p0 + 24);
@@ -120,10 +122,10 @@ internal sealed unsafe partial class MatMulVnni<TDot>
             Vector256<float> m0l = dm0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 16)).AsByte())), m0h = dm0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 24)).AsByte()));
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int4GroupBytes);
             int* x = (int*)(tile + (QuantizedTiles.BytesHeader * 4));
-            Vector256<int> a0l_0 = Vector256<int>.Zero, a0h_0 = Vector256<int>.Zero;
-            Vector256<int> a0l_1 = Vector256<int>.Zero, a0h_1 = Vector256<int>.Zero;
-            Vector256<int> a0l_2 = Vector256<int>.Zero, a0h_2 = Vector256<int>.Zero;
-            Vector256<int> a0l_3 = Vector256<int>.Zero, a0h_3 = Vector256<int>.Zero;
+            Vector256<int> a0l_0 = Vector256.Create(QuantizedTiles.FloatBias), a0h_0 = Vector256.Create(QuantizedTiles.FloatBias);
+            Vector256<int> a0l_1 = Vector256.Create(QuantizedTiles.FloatBias), a0h_1 = Vector256.Create(QuantizedTiles.FloatBias);
+            Vector256<int> a0l_2 = Vector256.Create(QuantizedTiles.FloatBias), a0h_2 = Vector256.Create(QuantizedTiles.FloatBias);
+            Vector256<int> a0l_3 = Vector256.Create(QuantizedTiles.FloatBias), a0h_3 = Vector256.Create(QuantizedTiles.FloatBias);
             for (int step = 0; step < 4; step++)
             {
                 Vector256<byte> low0l = Vector256.Load(w0) & nibble, low0h = Vector256.Load(w0 + 32) & nibble;
@@ -158,17 +160,17 @@ internal sealed unsafe partial class MatMulVnni<TDot>
 
             float* xScale = (float*)tile, xSum = xScale + 4;
             Vector256<float> scale0 = Vector256.Create(xScale[0]), sum0 = Vector256.Create(-xSum[0]);
-            Fma.MultiplyAdd(m0l, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_0), s0l * scale0, Vector256.Load(result))).Store(result);
-            Fma.MultiplyAdd(m0h, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_0), s0h * scale0, Vector256.Load(result + 8))).Store(result + 8);
+            Fma.MultiplyAdd(m0l, sum0, Fma.MultiplyAdd(a0l_0.AsSingle() - bias, s0l * scale0, Vector256.Load(result))).Store(result);
+            Fma.MultiplyAdd(m0h, sum0, Fma.MultiplyAdd(a0h_0.AsSingle() - bias, s0h * scale0, Vector256.Load(result + 8))).Store(result + 8);
             Vector256<float> scale1 = Vector256.Create(xScale[1]), sum1 = Vector256.Create(-xSum[1]);
-            Fma.MultiplyAdd(m0l, sum1, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_1), s0l * scale1, Vector256.Load(result + resultStride))).Store(result + resultStride);
-            Fma.MultiplyAdd(m0h, sum1, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_1), s0h * scale1, Vector256.Load(result + resultStride + 8))).Store(result + resultStride + 8);
+            Fma.MultiplyAdd(m0l, sum1, Fma.MultiplyAdd(a0l_1.AsSingle() - bias, s0l * scale1, Vector256.Load(result + resultStride))).Store(result + resultStride);
+            Fma.MultiplyAdd(m0h, sum1, Fma.MultiplyAdd(a0h_1.AsSingle() - bias, s0h * scale1, Vector256.Load(result + resultStride + 8))).Store(result + resultStride + 8);
             Vector256<float> scale2 = Vector256.Create(xScale[2]), sum2 = Vector256.Create(-xSum[2]);
-            Fma.MultiplyAdd(m0l, sum2, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_2), s0l * scale2, Vector256.Load(result + (2 * resultStride)))).Store(result + (2 * resultStride));
-            Fma.MultiplyAdd(m0h, sum2, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_2), s0h * scale2, Vector256.Load(result + (2 * resultStride) + 8))).Store(result + (2 * resultStride) + 8);
+            Fma.MultiplyAdd(m0l, sum2, Fma.MultiplyAdd(a0l_2.AsSingle() - bias, s0l * scale2, Vector256.Load(result + (2 * resultStride)))).Store(result + (2 * resultStride));
+            Fma.MultiplyAdd(m0h, sum2, Fma.MultiplyAdd(a0h_2.AsSingle() - bias, s0h * scale2, Vector256.Load(result + (2 * resultStride) + 8))).Store(result + (2 * resultStride) + 8);
             Vector256<float> scale3 = Vector256.Create(xScale[3]), sum3 = Vector256.Create(-xSum[3]);
-            Fma.MultiplyAdd(m0l, sum3, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_3), s0l * scale3, Vector256.Load(result + (3 * resultStride)))).Store(result + (3 * resultStride));
-            Fma.MultiplyAdd(m0h, sum3, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_3), s0h * scale3, Vector256.Load(result + (3 * resultStride) + 8))).Store(result + (3 * resultStride) + 8);
+            Fma.MultiplyAdd(m0l, sum3, Fma.MultiplyAdd(a0l_3.AsSingle() - bias, s0l * scale3, Vector256.Load(result + (3 * resultStride)))).Store(result + (3 * resultStride));
+            Fma.MultiplyAdd(m0h, sum3, Fma.MultiplyAdd(a0h_3.AsSingle() - bias, s0h * scale3, Vector256.Load(result + (3 * resultStride) + 8))).Store(result + (3 * resultStride) + 8);
             tile += QuantizedTiles.BytesGroupBytes * 4;
             if (odd != 0)
             {
@@ -181,6 +183,7 @@ internal sealed unsafe partial class MatMulVnni<TDot>
     private static void Int4Single1x6(byte* panel0, int groups, byte* tile, float* result)
     {
         byte* p0 = panel0;
+        Vector256<float> bias = Vector256.Create(QuantizedTiles.FloatBias).AsSingle();
         Vector256<byte> nibble = Vector256.Create((byte)0x0F);
         Vector256<float> d0l = Vector256.Load((float*)p0), d0h = Vector256.Load((float*)p0 + 8);
         Vector256<float> dm0l = Vector256.Load((float*)p0 + 16), dm0h = Vector256.Load((float*)p0 + 24);
@@ -206,12 +209,12 @@ internal sealed unsafe partial class MatMulVnni<TDot>
             Vector256<float> m0l = dm0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 16)).AsByte())), m0h = dm0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 24)).AsByte()));
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int4GroupBytes);
             int* x = (int*)(tile + (QuantizedTiles.BytesHeader * 12));
-            Vector256<int> a0l_0 = Vector256<int>.Zero, a0h_0 = Vector256<int>.Zero;
-            Vector256<int> a0l_1 = Vector256<int>.Zero, a0h_1 = Vector256<int>.Zero;
-            Vector256<int> a0l_2 = Vector256<int>.Zero, a0h_2 = Vector256<int>.Zero;
-            Vector256<int> a0l_3 = Vector256<int>.Zero, a0h_3 = Vector256<int>.Zero;
-            Vector256<int> a0l_4 = Vector256<int>.Zero, a0h_4 = Vector256<int>.Zero;
-            Vector256<int> a0l_5 = Vector256<int>.Zero, a0h_5 = Vector256<int>.Zero;
+            Vector256<int> a0l_0 = Vector256.Create(QuantizedTiles.FloatBias), a0h_0 = Vector256.Create(QuantizedTiles.FloatBias);
+            Vector256<int> a0l_1 = Vector256.Create(QuantizedTiles.FloatBias), a0h_1 = Vector256.Create(QuantizedTiles.FloatBias);
+            Vector256<int> a0l_2 = Vector256.Create(QuantizedTiles.FloatBias), a0h_2 = Vector256.Create(QuantizedTiles.FloatBias);
+            Vector256<int> a0l_3 = Vector256.Create(QuantizedTiles.FloatBias), a0h_3 = Vector256.Create(QuantizedTiles.FloatBias);
+            Vector256<int> a0l_4 = Vector256.Create(QuantizedTiles.FloatBias), a0h_4 = Vector256.Create(QuantizedTiles.FloatBias);
+            Vector256<int> a0l_5 = Vector256.Create(QuantizedTiles.FloatBias), a0h_5 = Vector256.Create(QuantizedTiles.FloatBias);
             for (int step = 0; step < 4; step++)
             {
                 Vector256<byte> low0l = Vector256.Load(w0) & nibble, low0h = Vector256.Load(w0 + 32) & nibble;
@@ -258,23 +261,23 @@ internal sealed unsafe partial class MatMulVnni<TDot>
 
             float* xScale = (float*)tile, xSum = xScale + 12;
             Vector256<float> scale0 = Vector256.Create(xScale[0]), sum0 = Vector256.Create(-xSum[0]);
-            Fma.MultiplyAdd(m0l, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_0), s0l * scale0, Vector256.Load(result))).Store(result);
-            Fma.MultiplyAdd(m0h, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_0), s0h * scale0, Vector256.Load(result + 8))).Store(result + 8);
+            Fma.MultiplyAdd(m0l, sum0, Fma.MultiplyAdd(a0l_0.AsSingle() - bias, s0l * scale0, Vector256.Load(result))).Store(result);
+            Fma.MultiplyAdd(m0h, sum0, Fma.MultiplyAdd(a0h_0.AsSingle() - bias, s0h * scale0, Vector256.Load(result + 8))).Store(result + 8);
             Vector256<float> scale1 = Vector256.Create(xScale[1]), sum1 = Vector256.Create(-xSum[1]);
-            Fma.MultiplyAdd(m0l, sum1, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_1), s0l * scale1, Vector256.Load(result + 32))).Store(result + 32);
-            Fma.MultiplyAdd(m0h, sum1, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_1), s0h * scale1, Vector256.Load(result + 40))).Store(result + 40);
+            Fma.MultiplyAdd(m0l, sum1, Fma.MultiplyAdd(a0l_1.AsSingle() - bias, s0l * scale1, Vector256.Load(result + 32))).Store(result + 32);
+            Fma.MultiplyAdd(m0h, sum1, Fma.MultiplyAdd(a0h_1.AsSingle() - bias, s0h * scale1, Vector256.Load(result + 40))).Store(result + 40);
             Vector256<float> scale2 = Vector256.Create(xScale[2]), sum2 = Vector256.Create(-xSum[2]);
-            Fma.MultiplyAdd(m0l, sum2, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_2), s0l * scale2, Vector256.Load(result + 64))).Store(result + 64);
-            Fma.MultiplyAdd(m0h, sum2, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_2), s0h * scale2, Vector256.Load(result + 72))).Store(result + 72);
+            Fma.MultiplyAdd(m0l, sum2, Fma.MultiplyAdd(a0l_2.AsSingle() - bias, s0l * scale2, Vector256.Load(result + 64))).Store(result + 64);
+            Fma.MultiplyAdd(m0h, sum2, Fma.MultiplyAdd(a0h_2.AsSingle() - bias, s0h * scale2, Vector256.Load(result + 72))).Store(result + 72);
             Vector256<float> scale3 = Vector256.Create(xScale[3]), sum3 = Vector256.Create(-xSum[3]);
-            Fma.MultiplyAdd(m0l, sum3, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_3), s0l * scale3, Vector256.Load(result + 96))).Store(result + 96);
-            Fma.MultiplyAdd(m0h, sum3, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_3), s0h * scale3, Vector256.Load(result + 104))).Store(result + 104);
+            Fma.MultiplyAdd(m0l, sum3, Fma.MultiplyAdd(a0l_3.AsSingle() - bias, s0l * scale3, Vector256.Load(result + 96))).Store(result + 96);
+            Fma.MultiplyAdd(m0h, sum3, Fma.MultiplyAdd(a0h_3.AsSingle() - bias, s0h * scale3, Vector256.Load(result + 104))).Store(result + 104);
             Vector256<float> scale4 = Vector256.Create(xScale[4]), sum4 = Vector256.Create(-xSum[4]);
-            Fma.MultiplyAdd(m0l, sum4, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_4), s0l * scale4, Vector256.Load(result + 128))).Store(result + 128);
-            Fma.MultiplyAdd(m0h, sum4, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_4), s0h * scale4, Vector256.Load(result + 136))).Store(result + 136);
+            Fma.MultiplyAdd(m0l, sum4, Fma.MultiplyAdd(a0l_4.AsSingle() - bias, s0l * scale4, Vector256.Load(result + 128))).Store(result + 128);
+            Fma.MultiplyAdd(m0h, sum4, Fma.MultiplyAdd(a0h_4.AsSingle() - bias, s0h * scale4, Vector256.Load(result + 136))).Store(result + 136);
             Vector256<float> scale5 = Vector256.Create(xScale[5]), sum5 = Vector256.Create(-xSum[5]);
-            Fma.MultiplyAdd(m0l, sum5, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_5), s0l * scale5, Vector256.Load(result + 160))).Store(result + 160);
-            Fma.MultiplyAdd(m0h, sum5, Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_5), s0h * scale5, Vector256.Load(result + 168))).Store(result + 168);
+            Fma.MultiplyAdd(m0l, sum5, Fma.MultiplyAdd(a0l_5.AsSingle() - bias, s0l * scale5, Vector256.Load(result + 160))).Store(result + 160);
+            Fma.MultiplyAdd(m0h, sum5, Fma.MultiplyAdd(a0h_5.AsSingle() - bias, s0h * scale5, Vector256.Load(result + 168))).Store(result + 168);
             tile += QuantizedTiles.BytesGroupBytes * 12;
             if (odd != 0)
             {

@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int8 panels: four columns of a row are one lane of a dot product.</summary>
-internal sealed unsafe partial class MatMulVnni<TDot>
+internal unsafe partial class MatMulVnni<TDot>
 {
     /// <inheritdoc/>
     public override void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result)
@@ -40,6 +40,7 @@ internal sealed unsafe partial class MatMulVnni<TDot>
     private static void Int8Pair2x1(byte* panel0, byte* panel1, int groups, byte* tile, float* result)
     {
         byte* p0 = panel0, p1 = panel1;
+        Vector256<float> bias = Vector256.Create(QuantizedTiles.FloatBias).AsSingle();
         Vector256<byte> flip = Vector256.Create((byte)0x80);
         Vector256<float>.Zero.Store(result);
         Vector256<float>.Zero.Store(result + 8);
@@ -72,10 +73,10 @@ internal sealed unsafe partial class MatMulVnni<TDot>
 
             float* xScale = (float*)tile;
             Vector256<float> scale0 = Vector256.Create(xScale[0]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_0), s0l * scale0, Vector256.Load(result)).Store(result);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_0), s0h * scale0, Vector256.Load(result + 8)).Store(result + 8);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a1l_0), s1l * scale0, Vector256.Load(result + 16)).Store(result + 16);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a1h_0), s1h * scale0, Vector256.Load(result + 24)).Store(result + 24);
+            Fma.MultiplyAdd(a0l_0.AsSingle() - bias, s0l * scale0, Vector256.Load(result)).Store(result);
+            Fma.MultiplyAdd(a0h_0.AsSingle() - bias, s0h * scale0, Vector256.Load(result + 8)).Store(result + 8);
+            Fma.MultiplyAdd(a1l_0.AsSingle() - bias, s1l * scale0, Vector256.Load(result + 16)).Store(result + 16);
+            Fma.MultiplyAdd(a1h_0.AsSingle() - bias, s1h * scale0, Vector256.Load(result + 24)).Store(result + 24);
             tile += QuantizedTiles.BytesGroupBytes * 1;
             if (odd != 0)
             {
@@ -89,6 +90,7 @@ internal sealed unsafe partial class MatMulVnni<TDot>
     private static void Int8Single1x4(byte* panel0, int groups, byte* tile, float* result, int resultStride)
     {
         byte* p0 = panel0;
+        Vector256<float> bias = Vector256.Create(QuantizedTiles.FloatBias).AsSingle();
         Vector256<byte> flip = Vector256.Create((byte)0x80);
         Vector256<float>.Zero.Store(result);
         Vector256<float>.Zero.Store(result + 8);
@@ -132,17 +134,17 @@ internal sealed unsafe partial class MatMulVnni<TDot>
 
             float* xScale = (float*)tile;
             Vector256<float> scale0 = Vector256.Create(xScale[0]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_0), s0l * scale0, Vector256.Load(result)).Store(result);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_0), s0h * scale0, Vector256.Load(result + 8)).Store(result + 8);
+            Fma.MultiplyAdd(a0l_0.AsSingle() - bias, s0l * scale0, Vector256.Load(result)).Store(result);
+            Fma.MultiplyAdd(a0h_0.AsSingle() - bias, s0h * scale0, Vector256.Load(result + 8)).Store(result + 8);
             Vector256<float> scale1 = Vector256.Create(xScale[1]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_1), s0l * scale1, Vector256.Load(result + resultStride)).Store(result + resultStride);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_1), s0h * scale1, Vector256.Load(result + resultStride + 8)).Store(result + resultStride + 8);
+            Fma.MultiplyAdd(a0l_1.AsSingle() - bias, s0l * scale1, Vector256.Load(result + resultStride)).Store(result + resultStride);
+            Fma.MultiplyAdd(a0h_1.AsSingle() - bias, s0h * scale1, Vector256.Load(result + resultStride + 8)).Store(result + resultStride + 8);
             Vector256<float> scale2 = Vector256.Create(xScale[2]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_2), s0l * scale2, Vector256.Load(result + (2 * resultStride))).Store(result + (2 * resultStride));
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_2), s0h * scale2, Vector256.Load(result + (2 * resultStride) + 8)).Store(result + (2 * resultStride) + 8);
+            Fma.MultiplyAdd(a0l_2.AsSingle() - bias, s0l * scale2, Vector256.Load(result + (2 * resultStride))).Store(result + (2 * resultStride));
+            Fma.MultiplyAdd(a0h_2.AsSingle() - bias, s0h * scale2, Vector256.Load(result + (2 * resultStride) + 8)).Store(result + (2 * resultStride) + 8);
             Vector256<float> scale3 = Vector256.Create(xScale[3]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_3), s0l * scale3, Vector256.Load(result + (3 * resultStride))).Store(result + (3 * resultStride));
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_3), s0h * scale3, Vector256.Load(result + (3 * resultStride) + 8)).Store(result + (3 * resultStride) + 8);
+            Fma.MultiplyAdd(a0l_3.AsSingle() - bias, s0l * scale3, Vector256.Load(result + (3 * resultStride))).Store(result + (3 * resultStride));
+            Fma.MultiplyAdd(a0h_3.AsSingle() - bias, s0h * scale3, Vector256.Load(result + (3 * resultStride) + 8)).Store(result + (3 * resultStride) + 8);
             tile += QuantizedTiles.BytesGroupBytes * 4;
             if (odd != 0)
             {
@@ -155,6 +157,7 @@ internal sealed unsafe partial class MatMulVnni<TDot>
     private static void Int8Single1x6(byte* panel0, int groups, byte* tile, float* result)
     {
         byte* p0 = panel0;
+        Vector256<float> bias = Vector256.Create(QuantizedTiles.FloatBias).AsSingle();
         Vector256<byte> flip = Vector256.Create((byte)0x80);
         Vector256<float>.Zero.Store(result);
         Vector256<float>.Zero.Store(result + 8);
@@ -210,23 +213,23 @@ internal sealed unsafe partial class MatMulVnni<TDot>
 
             float* xScale = (float*)tile;
             Vector256<float> scale0 = Vector256.Create(xScale[0]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_0), s0l * scale0, Vector256.Load(result)).Store(result);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_0), s0h * scale0, Vector256.Load(result + 8)).Store(result + 8);
+            Fma.MultiplyAdd(a0l_0.AsSingle() - bias, s0l * scale0, Vector256.Load(result)).Store(result);
+            Fma.MultiplyAdd(a0h_0.AsSingle() - bias, s0h * scale0, Vector256.Load(result + 8)).Store(result + 8);
             Vector256<float> scale1 = Vector256.Create(xScale[1]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_1), s0l * scale1, Vector256.Load(result + 32)).Store(result + 32);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_1), s0h * scale1, Vector256.Load(result + 40)).Store(result + 40);
+            Fma.MultiplyAdd(a0l_1.AsSingle() - bias, s0l * scale1, Vector256.Load(result + 32)).Store(result + 32);
+            Fma.MultiplyAdd(a0h_1.AsSingle() - bias, s0h * scale1, Vector256.Load(result + 40)).Store(result + 40);
             Vector256<float> scale2 = Vector256.Create(xScale[2]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_2), s0l * scale2, Vector256.Load(result + 64)).Store(result + 64);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_2), s0h * scale2, Vector256.Load(result + 72)).Store(result + 72);
+            Fma.MultiplyAdd(a0l_2.AsSingle() - bias, s0l * scale2, Vector256.Load(result + 64)).Store(result + 64);
+            Fma.MultiplyAdd(a0h_2.AsSingle() - bias, s0h * scale2, Vector256.Load(result + 72)).Store(result + 72);
             Vector256<float> scale3 = Vector256.Create(xScale[3]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_3), s0l * scale3, Vector256.Load(result + 96)).Store(result + 96);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_3), s0h * scale3, Vector256.Load(result + 104)).Store(result + 104);
+            Fma.MultiplyAdd(a0l_3.AsSingle() - bias, s0l * scale3, Vector256.Load(result + 96)).Store(result + 96);
+            Fma.MultiplyAdd(a0h_3.AsSingle() - bias, s0h * scale3, Vector256.Load(result + 104)).Store(result + 104);
             Vector256<float> scale4 = Vector256.Create(xScale[4]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_4), s0l * scale4, Vector256.Load(result + 128)).Store(result + 128);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_4), s0h * scale4, Vector256.Load(result + 136)).Store(result + 136);
+            Fma.MultiplyAdd(a0l_4.AsSingle() - bias, s0l * scale4, Vector256.Load(result + 128)).Store(result + 128);
+            Fma.MultiplyAdd(a0h_4.AsSingle() - bias, s0h * scale4, Vector256.Load(result + 136)).Store(result + 136);
             Vector256<float> scale5 = Vector256.Create(xScale[5]);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_5), s0l * scale5, Vector256.Load(result + 160)).Store(result + 160);
-            Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_5), s0h * scale5, Vector256.Load(result + 168)).Store(result + 168);
+            Fma.MultiplyAdd(a0l_5.AsSingle() - bias, s0l * scale5, Vector256.Load(result + 160)).Store(result + 160);
+            Fma.MultiplyAdd(a0h_5.AsSingle() - bias, s0h * scale5, Vector256.Load(result + 168)).Store(result + 168);
             tile += QuantizedTiles.BytesGroupBytes * 12;
             if (odd != 0)
             {

@@ -1,26 +1,29 @@
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>
-/// Quantized weights by 256-bit dot products of unsigned with signed bytes; a panel's 16 rows are two vectors, l and h. Nibbles are unsigned; int8
-/// weights are made so by adding 128, and 128 times the activations' sum is what accumulators start below zero with. One file a weight format.
+/// AVX-VNNI beside AVX2: quantized weights by 256-bit dot products of unsigned with signed bytes. Nibbles are unsigned; int8 weights are made so by
+/// adding 128, and accumulators start 128 times the activations' sum below. They start as the bits of 1.5 * 2^23, so that a float32
+/// subtraction turns them into floats: it runs where dot products and fused multiply-adds do not.
 /// </summary>
 /// <typeparam name="TDot">The dot product.</typeparam>
-/// <param name="floats">The kernels for float32 and bfloat16.</param>
-internal sealed unsafe partial class MatMulVnni<TDot>(MatMulKernel floats) : MatMulKernel
+internal sealed unsafe partial class MatMulVnni<TDot> : MatMulAvx2
     where TDot : struct, IDotProduct256
 {
-    // Far enough ahead to hide DRAM's latency behind four streams.
-    private const int PrefetchBytes = 2048;
+    /// <inheritdoc/>
+    public override Encodings EncodingOf(WeightFormat format) => format == WeightFormat.Int8 ? Encodings.Bytes : base.EncodingOf(format);
+}
 
-    // Tokens of a wide tile that sixteen registers have accumulators for.
-    private const int WideStep = 6;
+/// <summary>
+/// AVX-VNNI beside AVX-512, for int8 alone: with int4, 512-bit products of bytes, which take two instructions, are faster than 256-bit dot
+/// products, which take one.
+/// </summary>
+internal sealed unsafe class MatMulAvx512Vnni : MatMulAvx512
+{
+    private readonly MatMulVnni<AvxVnniDotProduct> _vnni = new();
 
     /// <inheritdoc/>
-    public override Encodings EncodingOf(WeightFormat format) => format is WeightFormat.Int8 or WeightFormat.Int4 ? Encodings.Bytes : Encodings.Float32;
+    public override Encodings EncodingOf(WeightFormat format) => _vnni.EncodingOf(format);
 
     /// <inheritdoc/>
-    public override void Float32(in PanelGroup panels, int cols, float* tile, int width, float* result) => floats.Float32(panels, cols, tile, width, result);
-
-    /// <inheritdoc/>
-    public override void BFloat16(in PanelGroup panels, int cols, float* tile, int width, float* result) => floats.BFloat16(panels, cols, tile, width, result);
+    public override void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result) => _vnni.Int8(panels, groups, tile, width, result);
 }

@@ -100,7 +100,7 @@ internal sealed class PerplexityCommand
     private XlstmModel? LoadReference(string folder, ParseResult parsed, CancellationToken cancellationToken)
     {
         var (other, weights) = (parsed.GetValue(_againstModel), parsed.GetValue(_againstWeights));
-        return other is null && weights is null ? null : _model.Load(other is null ? folder : ModelLocator.Find(other), weights, parsed, cancellationToken).Model;
+        return other is null && weights is null ? null : _model.LoadReference(other is null ? folder : ModelLocator.Find(other), weights, parsed, cancellationToken).Model;
     }
 
     private sealed class Progress(ProgressBar bar, long before, long all) : IProgress<long>

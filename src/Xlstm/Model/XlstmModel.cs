@@ -15,7 +15,10 @@ public sealed class XlstmModel : IDisposable
     // The runtime, the reading threads' buffers and the code itself.
     private const long ProcessBytes = 256L << 20;
 
-    private XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend)
+    private readonly Lazy<TokenMask> _padding;
+    private readonly Lazy<TokenMask> _paddingAndEnd;
+
+    internal XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend)
     {
         Folder = checkpoint.Folder;
         Config = checkpoint.Config;
@@ -27,6 +30,8 @@ public sealed class XlstmModel : IDisposable
         BeginOfText = tokenizer?.BeginOfText ?? TokenId(checkpoint, "bos_token_id") ?? 0;
         EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
         Warnings = WarningsOf(checkpoint, tokenizer);
+        _padding = new(() => new TokenMask(Config.VocabSize, id => Tokenizer?.HasToken(id) == false));
+        _paddingAndEnd = new(() => new TokenMask(Config.VocabSize, id => id == EndOfText || Tokenizer?.HasToken(id) == false));
     }
 
     /// <summary>The checkpoint's folder.</summary>
@@ -77,6 +82,10 @@ public sealed class XlstmModel : IDisposable
     internal Backend Backend { get; }
 
     internal StatePool States { get; }
+
+    /// <summary>Tokens that are never chosen: rows of the vocabulary without a token behind them, which pad the matrix and were never trained.</summary>
+    /// <param name="endOfText">Whether the end of text is one of them.</param>
+    internal TokenMask ForbiddenTokens(bool endOfText) => (endOfText ? _paddingAndEnd : _padding).Value;
 
     /// <summary>Loads a checkpoint folder: config.json, safetensors in any layout, tokenizer.json if there is one.</summary>
     /// <param name="folder">The checkpoint's folder.</param>

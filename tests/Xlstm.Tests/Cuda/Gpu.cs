@@ -19,11 +19,11 @@ internal static class Gpu
         }
     }
 
-    public static CudaBackend Load(string folder, WeightFormat format)
+    public static CudaBackend Load(string folder, WeightFormat format, StateFormat state = StateFormat.Float32)
     {
         CudaDevice device = Device;
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        return CudaBackend.Load(device, checkpoint, format, threads: 2);
+        return CudaBackend.Load(device, checkpoint, format, threads: 2, state);
     }
 
     public static CpuBackend LoadCpu(string folder, WeightFormat format)

@@ -28,6 +28,35 @@ internal sealed class CellStep
         SharedMemory.Allow(context, _kernel, _sharedBytes, $"a head width of {config.QkHeadDim}");
     }
 
+    private CellStep(CudaKernel kernel, XlstmConfig config, int columns, int perThread)
+    {
+        _kernel = kernel;
+        kernel.PreferShared();
+        _blocks = config.NumHeads * ((config.VHeadDim + columns - 1) / columns);
+        _sharedBytes = sizeof(float) * (ScratchFloats + (perThread * Threads) + (2 * config.QkHeadDim));
+    }
+
+    public static IEnumerable<(string, CellStep)> Variants(XlstmConfig config, CudaContext context, KernelSet kernels, StateFormat state)
+    {
+        yield return (state.ToString(), new CellStep(config, context, kernels, state));
+        CudaModule module = new(context, "cell_step.sm_90", true);
+        if (state == StateFormat.Float32)
+        {
+            foreach ((int c, int b) in new[] { (32, 3), (32, 4), (64, 2), (64, 3) })
+            {
+                yield return ($"c32 {c} {b}", new CellStep(module.Kernel($"variant_c32_{c}_{b}"), config, c, 4));
+            }
+        }
+        else
+        {
+            foreach ((int c, int b) in new[] { (32, 2), (32, 4), (64, 3), (64, 4), (128, 2) })
+            {
+                yield return ($"c16 {c} {b}", new CellStep(module.Kernel($"variant_c16_{c}_{b}"), config, c, 8));
+            }
+        }
+        Console.WriteLine(module.Log);
+    }
+
     /// <summary>Queues a step of so many sequences.</summary>
     public void Launch(CudaStream stream, in CellArguments arguments, int items) => stream.Launch(_kernel, _blocks, items, Threads, _sharedBytes, arguments);
 }

@@ -50,6 +50,9 @@ internal sealed class CudaBackend : Backend
     /// <inheritdoc/>
     public override int MaxBatchTokens => RowsPass.MaxTokens;
 
+    /// <inheritdoc/>
+    public override int MaxShortlist => ShortlistKernel.MaxWanted;
+
     /// <summary>The model's sizes.</summary>
     public XlstmConfig Config => _config;
 
@@ -93,7 +96,7 @@ internal sealed class CudaBackend : Backend
     }
 
     /// <inheritdoc/>
-    public override RecurrentState CreateState() => new CudaState(this, _states, [CudaStatePart.Create(_context, _stream, _states, 0, _config.NumBlocks)]);
+    public override RecurrentState CreateState() => new CudaState(this, _config, _states, [CudaStatePart.Create(_context, _stream, _states, 0, _config.NumBlocks)]);
 
     /// <inheritdoc/>
     public override void Forward(ReadOnlySpan<BatchItem> items)
@@ -107,7 +110,7 @@ internal sealed class CudaBackend : Backend
                 BatchItem item = items[0];
                 int id = item.Tokens.Span[0];
                 ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)id, (uint)_config.VocabSize, nameof(items));
-                _step.Run((CudaState)item.State, id, item.Output == Output.None ? default : item.Logits.Span[.._config.VocabSize]);
+                _step.Run(item, id);
                 return;
             }
 

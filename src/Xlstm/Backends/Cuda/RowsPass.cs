@@ -31,7 +31,8 @@ internal sealed unsafe class RowsPass : IDisposable
     private readonly DeviceArena _controlCopy;
     private readonly PinnedBuffer _hostLogits;
     private readonly DeviceArena _logits;
-    private readonly List<(int Row, Memory<float> Logits)> _outputs = [];
+    private readonly ShortlistKernel _shortlists;
+    private readonly List<RowOutput> _outputs = [];
     private DeviceArena? _arena;
     private int _capacity;
     private int _rows;
@@ -51,6 +52,7 @@ internal sealed unsafe class RowsPass : IDisposable
         _logits = new DeviceArena(context, stream, "logits", LogitSizes(config, weights.ElementSize));
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
+        _shortlists = new ShortlistKernel(context, stream, kernels, config.VocabSize, LogitRows);
         _matMul = new MatMul(config, context, stream, weights, kernels);
         CudaKernel? scan = config.QkHeadDim switch { 128 => kernels.CellScan128, 256 => kernels.CellScan256, _ => null };
         if (scan is not null && config.VHeadDim % CellColumns == 0 && ScanSharedBytes <= context.Device.MaxSharedBytes)
@@ -68,7 +70,9 @@ internal sealed unsafe class RowsPass : IDisposable
         return ControlBytes + LogitSizes(config, elementSize).Sum() + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
     }
 
-    private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
+    private static int BatchBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
+
+    private static int ControlBytes => BatchBytes + (LogitRows * sizeof(ShortlistItem));
 
     private CellItem* HostItems => (CellItem*)_control.Pointer;
 
@@ -79,6 +83,8 @@ internal sealed unsafe class RowsPass : IDisposable
     /// <summary>The number among all chunks of each item's first.</summary>
     private int* HostFirstChunks => HostRows + MaxTokens;
 
+    private ShortlistItem* HostShortlists => (ShortlistItem*)(_control.Pointer + BatchBytes);
+
     private ulong Items => _controlCopy[0];
 
     private ulong Ids => Items + (ulong)(MaxTokens * sizeof(CellItem));
@@ -86,6 +92,8 @@ internal sealed unsafe class RowsPass : IDisposable
     private ulong OutputRows => Ids + (ulong)(MaxTokens * sizeof(int));
 
     private ulong FirstChunks => OutputRows + (ulong)(MaxTokens * sizeof(int));
+
+    private ulong ShortlistTable => Items + (ulong)BatchBytes;
 
     private ulong X => _arena![0];
 
@@ -133,7 +141,7 @@ internal sealed unsafe class RowsPass : IDisposable
         try
         {
             Prepare(items);
-            _stream.Upload(Items, _control.Pointer, ControlBytes);
+            _stream.Upload(Items, _control.Pointer, BatchBytes);
             QueueBlocks();
             for (int first = 0; first < _outputs.Count; first += LogitRows)
             {
@@ -154,6 +162,7 @@ internal sealed unsafe class RowsPass : IDisposable
         _control.Dispose();
         _controlCopy.Dispose();
         _hostLogits.Dispose();
+        _shortlists.Dispose();
         _logits.Dispose();
         _matMul.Dispose();
         _arena?.Dispose();
@@ -175,10 +184,17 @@ internal sealed unsafe class RowsPass : IDisposable
             tokens.CopyTo(new Span<int>(HostIds + _rows, tokens.Length));
             HostItems[i] = new CellItem { State = ((CudaState)item.State).Address(0), FirstRow = _rows, Tokens = tokens.Length };
             _singles &= tokens.Length == 1;
-            int wanted = item.Output switch { Output.None => 0, Output.LastLogits => 1, _ => tokens.Length };
-            for (int j = 0; j < wanted; j++)
+            if (item.Output == Output.Shortlist)
             {
-                _outputs.Add((_rows + tokens.Length - wanted + j, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
+                _outputs.Add(new RowOutput(_rows + tokens.Length - 1, default, item.Shortlist, (CudaState)item.State));
+            }
+            else if (item.Output != Output.None)
+            {
+                int wanted = item.Output == Output.LastLogits ? 1 : tokens.Length;
+                for (int j = 0; j < wanted; j++)
+                {
+                    _outputs.Add(new RowOutput(_rows + tokens.Length - wanted + j, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
+                }
             }
 
             _rows += tokens.Length;
@@ -373,12 +389,45 @@ internal sealed unsafe class RowsPass : IDisposable
     {
         Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits[1], default);
         _matMul.Logits(_weights.LmHead, _logits[1], _logits[0], count);
-        _stream.Download(_hostLogits.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
+        int shortlists = QueueShortlists(first, count);
+        if (shortlists < count)
+        {
+            _stream.Download(_hostLogits.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
+        }
+
         _stream.Synchronize();
         for (int i = 0; i < count; i++)
         {
-            new ReadOnlySpan<float>((float*)_hostLogits.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(_outputs[first + i].Logits.Span);
+            RowOutput output = _outputs[first + i];
+            if (output.Shortlist is not null)
+            {
+                _shortlists.Take(output.Shortlist, place: i);
+            }
+            else
+            {
+                new ReadOnlySpan<float>((float*)_hostLogits.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(output.Logits.Span);
+            }
         }
+    }
+
+    private int QueueShortlists(int first, int count)
+    {
+        int queued = 0;
+        for (int i = 0; i < count; i++)
+        {
+            if (_outputs[first + i] is { Shortlist: { } shortlist, State: { } state })
+            {
+                HostShortlists[queued++] = _shortlists.Item(shortlist, state.Logits, row: i, place: i);
+            }
+        }
+
+        if (queued > 0)
+        {
+            _stream.Upload(ShortlistTable, HostShortlists, queued * sizeof(ShortlistItem));
+            _shortlists.Launch(_logits[0], ShortlistTable, queued);
+        }
+
+        return queued;
     }
 
     private void Norm(CudaNorm norm, ulong x, ulong rowOf, int rows, ulong output, CudaMatrix gates) =>
@@ -397,4 +446,7 @@ internal sealed unsafe class RowsPass : IDisposable
             GateRows = gates.Rows,
             Eps = _config.NormEps,
         });
+
+    /// <summary>A row whose logits are wanted: all of them, or a shortlist while they stay with the state.</summary>
+    private readonly record struct RowOutput(int Row, Memory<float> Logits, Shortlist? Shortlist = null, CudaState? State = null);
 }

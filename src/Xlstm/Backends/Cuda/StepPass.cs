@@ -9,9 +9,10 @@ internal sealed unsafe class StepPass : IDisposable
     private const int NormVectors = 4;
     private const int DownVectors = 8;
 
-    // What the host tells the device: the item, then the token id.
-    private const int ControlBytes = 64;
+    // What the host tells the device: the item, the token id, what is wanted of the logits.
+    private const int ControlBytes = 96;
     private const int IdOffset = 32;
+    private const int ShortlistOffset = 64;
 
     private readonly XlstmConfig _config;
     private readonly CudaContext _context;
@@ -27,8 +28,10 @@ internal sealed unsafe class StepPass : IDisposable
     private readonly MatVec _up;
     private readonly MatVec _down;
     private readonly MatVec _lmHead;
+    private readonly ShortlistKernel _shortlist;
     private CudaGraph? _graph;
     private CudaGraph? _graphWithLogits;
+    private CudaGraph? _graphWithShortlist;
 
     public StepPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels, CudaStateLayout states)
     {
@@ -57,6 +60,7 @@ internal sealed unsafe class StepPass : IDisposable
         _lmHead = config.AddOutNorm
             ? new MatVec(context, kernels, kernels.StepLogits, "stream_logits", NormVectors, weights.LmHead)
             : new MatVec(context, kernels, kernels.StepLogitsPlain, null, 0, weights.LmHead);
+        _shortlist = new ShortlistKernel(context, stream, kernels, config.VocabSize, capacity: 1);
         _cell = new CellStep(config, context, kernels, states.Format);
     }
 
@@ -82,25 +86,37 @@ internal sealed unsafe class StepPass : IDisposable
     public long ByteLength => _arena.ByteLength;
 
     /// <summary>Moves a state on by a token.</summary>
-    /// <param name="state">The state.</param>
+    /// <param name="item">Of one token.</param>
     /// <param name="id">The token.</param>
-    /// <param name="logits">float32 [V] to write, or empty.</param>
-    public void Run(CudaState state, int id, Span<float> logits)
+    public void Run(in BatchItem item, int id)
     {
+        var state = (CudaState)item.State;
         *(CellItem*)_host.Pointer = new CellItem { State = state.Address(0), FirstRow = 0, Tokens = 1 };
         *(int*)(_host.Pointer + IdOffset) = id;
-        _stream.Upload(Control, _host.Pointer, ControlBytes);
-        if (logits.IsEmpty)
+        if (item.Output == Output.Shortlist)
         {
-            _stream.Launch(_graph ??= _stream.Capture(_context, () => Queue(withLogits: false)));
-            _stream.Synchronize();
-            return;
+            *(ShortlistItem*)(_host.Pointer + ShortlistOffset) = _shortlist.Item(item.Shortlist!, state.Logits, row: 0, place: 0);
         }
 
-        _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, () => Queue(withLogits: true)));
-        _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
-        _stream.Synchronize();
-        new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(logits);
+        _stream.Upload(Control, _host.Pointer, ControlBytes);
+        switch (item.Output)
+        {
+            case Output.None:
+                _stream.Launch(_graph ??= Record(() => { }));
+                _stream.Synchronize();
+                break;
+            case Output.Shortlist:
+                _stream.Launch(_graphWithShortlist ??= Record(QueueShortlist));
+                _stream.Synchronize();
+                _shortlist.Take(item.Shortlist!, place: 0);
+                break;
+            default:
+                _stream.Launch(_graphWithLogits ??= Record(QueueLogits));
+                _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
+                _stream.Synchronize();
+                new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(item.Logits.Span);
+                break;
+        }
     }
 
     /// <inheritdoc/>
@@ -108,13 +124,21 @@ internal sealed unsafe class StepPass : IDisposable
     {
         _graph?.Dispose();
         _graphWithLogits?.Dispose();
+        _graphWithShortlist?.Dispose();
+        _shortlist.Dispose();
         _arena.Dispose();
         _host.Dispose();
     }
 
     private static long Floats(int count) => sizeof(float) * (long)count;
 
-    private void Queue(bool withLogits)
+    private CudaGraph Record(Action output) => _stream.Capture(_context, () =>
+    {
+        QueueBlocks();
+        output();
+    });
+
+    private void QueueBlocks()
     {
         XlstmConfig c = _config;
         _stream.Launch(_kernels.Embed, 1, 1, Threads, 0, new EmbedArguments
@@ -129,14 +153,20 @@ internal sealed unsafe class StepPass : IDisposable
         {
             QueueBlock(block);
         }
+    }
 
-        if (withLogits)
-        {
-            MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = c.OutputLogitSoftCap ?? 0 };
-            logits.Norm = _weights.OutNorm.Weight;
-            logits.NormBias = _weights.OutNorm.Bias;
-            _lmHead.Launch(_stream, logits);
-        }
+    private void QueueLogits()
+    {
+        MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = _config.OutputLogitSoftCap ?? 0 };
+        logits.Norm = _weights.OutNorm.Weight;
+        logits.NormBias = _weights.OutNorm.Bias;
+        _lmHead.Launch(_stream, logits);
+    }
+
+    private void QueueShortlist()
+    {
+        QueueLogits();
+        _shortlist.Launch(Logits, Control + ShortlistOffset, 1);
     }
 
     private void QueueBlock(int block)

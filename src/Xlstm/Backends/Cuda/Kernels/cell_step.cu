@@ -221,3 +221,15 @@ __device__ void cell_step(const CellStepArgs& a)
 // 128 neighbouring bytes a row.
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) cell_step_c32(const CellStepArgs a) { cell_step<float, 32>(a); }
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) cell_step_c16(const CellStepArgs a) { cell_step<bf16, 64>(a); }
+
+#define VARIANT(type, bits, columns, blocks) \
+    extern "C" __global__ void LAUNCH_BOUNDS(Threads, blocks) variant_c##bits##_##columns##_##blocks(const CellStepArgs a) { cell_step<type, columns>(a); }
+VARIANT(float, 32, 32, 3)
+VARIANT(float, 32, 32, 4)
+VARIANT(float, 32, 64, 2)
+VARIANT(float, 32, 64, 3)
+VARIANT(bf16, 16, 32, 2)
+VARIANT(bf16, 16, 32, 4)
+VARIANT(bf16, 16, 64, 3)
+VARIANT(bf16, 16, 64, 4)
+VARIANT(bf16, 16, 128, 2)

@@ -47,50 +47,44 @@ internal static class CudaCellBenchmark
             stream.Synchronize();
         }
 
-        foreach ((string name, CellStep cell) in CellStep.Variants(config, context, kernels, format))
+        var cell = new CellStep(config, context, kernels, format);
+        void Pass()
         {
-            Time(name, cell);
-        }
-
-        void Time(string name, CellStep cell)
-        {
-            void Pass()
+            for (int block = 0; block < config.NumBlocks; block++)
             {
-                for (int block = 0; block < config.NumBlocks; block++)
+                var arguments = new CellArguments
                 {
-                    cell.Launch(stream, new CellArguments
-                    {
-                        Items = arena[1],
-                        Qkvo = arena[2],
-                        Gates = arena[3],
-                        H = arena[4],
-                        NewN = arena[5],
-                        NewM = arena[6],
-                        BlockOffset = layout.BlockFloats(block),
-                        Stride = ld,
-                        Heads = config.NumHeads,
-                        Dqk = config.QkHeadDim,
-                        Dv = config.VHeadDim,
-                        GateCap = config.GateSoftCap ?? 0,
-                        Eps = config.Eps,
-                    }, batch);
-                }
+                    Items = arena[1],
+                    Qkvo = arena[2],
+                    Gates = arena[3],
+                    H = arena[4],
+                    NewN = arena[5],
+                    NewM = arena[6],
+                    BlockOffset = layout.BlockFloats(block),
+                    Stride = ld,
+                    Heads = config.NumHeads,
+                    Dqk = config.QkHeadDim,
+                    Dv = config.VHeadDim,
+                    GateCap = config.GateSoftCap ?? 0,
+                    Eps = config.Eps,
+                };
+                cell.Launch(stream, arguments, batch);
             }
-
-            using CudaGraph graph = stream.Capture(context, Pass);
-            using CudaEvent begin = new(context), end = new(context);
-            stream.Launch(graph);
-            begin.Record(stream);
-            for (int i = 0; i < Passes; i++)
-            {
-                stream.Launch(graph);
-            }
-
-            end.Record(stream);
-            end.Synchronize();
-            double seconds = end.MillisecondsSince(begin) / 1e3 / Passes;
-            double bytes = 2.0 * batch * config.NumBlocks * (layout.MatrixBytes + layout.VectorBytes);
-            Console.WriteLine($"cell {name,-22} batch {batch,-4} {seconds * 1e3,9:f3} ms, {seconds * 1e6 / config.NumBlocks,8:f2} us a block, {bytes / seconds / 1e9,6:f0} GB/s = {bytes / seconds / 1e7 / copy:f1} % of the copy");
         }
+
+        using CudaGraph graph = stream.Capture(context, Pass);
+        using CudaEvent begin = new(context), end = new(context);
+        stream.Launch(graph);
+        begin.Record(stream);
+        for (int i = 0; i < Passes; i++)
+        {
+            stream.Launch(graph);
+        }
+
+        end.Record(stream);
+        end.Synchronize();
+        double seconds = end.MillisecondsSince(begin) / 1e3 / Passes;
+        double bytes = 2.0 * batch * config.NumBlocks * (layout.MatrixBytes + layout.VectorBytes);
+        Console.WriteLine($"cell, {format,-8} states, batch {batch,-4} {seconds * 1e3,9:f3} ms, {seconds * 1e6 / config.NumBlocks,8:f2} us a block, {bytes / seconds / 1e9,6:f0} GB/s = {bytes / seconds / 1e7 / copy:f1} % of the copy");
     }
 }

@@ -9,6 +9,7 @@ internal sealed class CellStep
     private const int Threads = 256;
     private const int Columns32 = 32;
     private const int Columns16 = 64;
+    private const int Warps = Threads / 32;
     private const int ScratchFloats = 32;
 
     private readonly CudaKernel _kernel;
@@ -21,40 +22,11 @@ internal sealed class CellStep
     /// <param name="state">How C is held.</param>
     public CellStep(XlstmConfig config, CudaContext context, KernelSet kernels, StateFormat state)
     {
-        (int columns, int columnsPerThread) = state == StateFormat.Float32 ? (Columns32, 4) : (Columns16, 8);
+        int columns = state == StateFormat.Float32 ? Columns32 : Columns16;
         _kernel = kernels.CellStep;
         _blocks = config.NumHeads * ((config.VHeadDim + columns - 1) / columns);
-        _sharedBytes = sizeof(float) * (ScratchFloats + (columnsPerThread * Threads) + (2 * config.QkHeadDim));
+        _sharedBytes = sizeof(float) * (ScratchFloats + (Warps * columns) + (2 * config.QkHeadDim));
         SharedMemory.Allow(context, _kernel, _sharedBytes, $"a head width of {config.QkHeadDim}");
-    }
-
-    private CellStep(CudaKernel kernel, XlstmConfig config, int columns, int perThread)
-    {
-        _kernel = kernel;
-        kernel.PreferShared();
-        _blocks = config.NumHeads * ((config.VHeadDim + columns - 1) / columns);
-        _sharedBytes = sizeof(float) * (ScratchFloats + (perThread * Threads) + (2 * config.QkHeadDim));
-    }
-
-    public static IEnumerable<(string, CellStep)> Variants(XlstmConfig config, CudaContext context, KernelSet kernels, StateFormat state)
-    {
-        yield return (state.ToString(), new CellStep(config, context, kernels, state));
-        CudaModule module = new(context, "cell_step.sm_90", true);
-        if (state == StateFormat.Float32)
-        {
-            foreach ((int c, int b) in new[] { (32, 3), (32, 4), (64, 2), (64, 3) })
-            {
-                yield return ($"c32 {c} {b}", new CellStep(module.Kernel($"variant_c32_{c}_{b}"), config, c, 4));
-            }
-        }
-        else
-        {
-            foreach ((int c, int b) in new[] { (32, 2), (32, 4), (64, 3), (64, 4), (128, 2) })
-            {
-                yield return ($"c16 {c} {b}", new CellStep(module.Kernel($"variant_c16_{c}_{b}"), config, c, 8));
-            }
-        }
-        Console.WriteLine(module.Log);
     }
 
     /// <summary>Queues a step of so many sequences.</summary>

@@ -4,6 +4,9 @@
 constexpr int Threads = 1024;
 constexpr int Capacity = 1024;
 
+/// Logits of a thread under way at once.
+constexpr int Batch = 16;
+
 struct Shortlist
 {
     int count; // -1 if there is no saying which are the best: a logit is not a number, or too many tie
@@ -62,14 +65,31 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) shortlist(const ShortlistAr
     const uint lowest = order_of(-__builtin_inff()); // never chosen
     uint highest = 0;
     bool sound = true;
-#pragma unroll 8
-    for (int id = thread; id < a.vocab_size; id += Threads)
+    for (int first = thread; first < a.vocab_size; first += Batch * Threads)
     {
-        float logit = row[id];
-        item.kept[id] = logit;
-        sound &= logit <= 3.4028234663852886e38f; // not NaN, not infinity
-        uint order = (item.forbidden[id / 32] >> (id % 32)) & 1 ? 0 : order_of(logit);
-        highest = order > highest ? order : highest;
+        float batch[Batch];
+        uint forbidden[Batch];
+#pragma unroll
+        for (int i = 0; i < Batch; i++)
+        {
+            int id = first + i * Threads;
+            batch[i] = id < a.vocab_size ? row[id] : 0.0f;
+            forbidden[i] = id < a.vocab_size ? item.forbidden[id / 32] >> (id % 32) & 1 : 1;
+        }
+
+#pragma unroll
+        for (int i = 0; i < Batch; i++)
+        {
+            int id = first + i * Threads;
+            if (id < a.vocab_size)
+            {
+                item.kept[id] = batch[i];
+            }
+
+            sound &= batch[i] <= 3.4028234663852886e38f; // not NaN, not infinity
+            uint order = forbidden[i] ? 0 : order_of(batch[i]);
+            highest = order > highest ? order : highest;
+        }
     }
 
     uint bound = 0;
@@ -87,17 +107,28 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) shortlist(const ShortlistAr
     sound = count_threads(!sound) == 0;
     if (highest >= bound)
     {
-#pragma unroll 8
-        for (int id = thread; id < a.vocab_size; id += Threads)
+        for (int first = thread; first < a.vocab_size; first += Batch * Threads)
         {
-            float logit = row[id];
-            if (order_of(logit) >= bound && !((item.forbidden[id / 32] >> (id % 32)) & 1))
+            float batch[Batch];
+#pragma unroll
+            for (int i = 0; i < Batch; i++)
             {
-                int place = __nvvm_atom_add_gen_i(&found, 1);
-                if (place < Capacity)
+                int id = first + i * Threads;
+                batch[i] = id < a.vocab_size ? row[id] : -__builtin_inff();
+            }
+
+#pragma unroll
+            for (int i = 0; i < Batch; i++)
+            {
+                int id = first + i * Threads;
+                if (order_of(batch[i]) >= bound && !(item.forbidden[id / 32] >> (id % 32) & 1))
                 {
-                    ids[place] = id;
-                    logits[place] = logit;
+                    int place = __nvvm_atom_add_gen_i(&found, 1);
+                    if (place < Capacity)
+                    {
+                        ids[place] = id;
+                        logits[place] = batch[i];
+                    }
                 }
             }
         }

@@ -21,7 +21,7 @@ internal sealed class ModelArguments
     private readonly Option<string> _device = new("--device")
     {
         HelpName = "DEVICE",
-        Description = "Where to run: auto (a GPU with memory enough, else the CPU), cpu, cuda, cuda:N; see xlstm devices",
+        Description = "Where to run: auto (a GPU with memory enough, several together, else the CPU), cpu, cuda, cuda:N, cuda:N,M; see xlstm devices",
         DefaultValueFactory = _ => "auto",
     };
 
@@ -53,13 +53,22 @@ internal sealed class ModelArguments
 
     public string Folder(ParseResult parsed) => ModelLocator.Find(parsed.GetValue(_model));
 
+    /// <summary>What <c>--weights</c> says; null if nothing.</summary>
+    public WeightFormat? Weights(ParseResult parsed) => parsed.GetValue(_weights);
+
     /// <summary>Loads the model, with its memory, progress, configuration and warnings on stderr.</summary>
     public (XlstmModel Model, double Seconds) Load(string folder, ParseResult parsed, CancellationToken cancellationToken) =>
         Load(folder, Options(parsed) with { State = parsed.GetValue(_state) ?? StateFormat.Float32 }, parsed, cancellationToken);
 
-    /// <summary>As <see cref="Load(string, ParseResult, CancellationToken)"/>, a model to compare with: weights held otherwise than <c>--weights</c> says, and exact states.</summary>
-    public (XlstmModel Model, double Seconds) LoadReference(string folder, WeightFormat? weights, ParseResult parsed, CancellationToken cancellationToken) =>
-        Load(folder, Options(parsed) with { Weights = weights }, parsed, cancellationToken);
+    /// <summary>
+    /// As <see cref="Load(string, ParseResult, CancellationToken)"/>, a model to compare with: weights held otherwise than <c>--weights</c> says, elsewhere than
+    /// <c>--device</c> if not null, and states as exact as they can be.
+    /// </summary>
+    public (XlstmModel Model, double Seconds) LoadReference(string folder, WeightFormat? weights, string? device, ParseResult parsed, CancellationToken cancellationToken)
+    {
+        var options = Options(parsed);
+        return Load(folder, options with { Weights = weights, Device = device ?? options.Device }, parsed, cancellationToken);
+    }
 
     private LoadOptions Options(ParseResult parsed) =>
         new() { Weights = parsed.GetValue(_weights), Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads), Device = parsed.GetValue(_device)! };
@@ -90,7 +99,7 @@ internal sealed class ModelArguments
 
         if (verbose)
         {
-            Console.Error.WriteLine($"{model.Device}; weights {Quantity.Bytes(model.WeightBytes)}, state {Quantity.Bytes(model.StateBytes)} a session; loaded in {seconds:F2} s");
+            Console.Error.WriteLine($"{model.Device}{(model.WhyNoGpu is { } why ? $" ({why})" : "")}; weights {Quantity.Bytes(model.WeightBytes)}, workspace {Quantity.Bytes(model.WorkspaceBytes)}, state {Quantity.Bytes(model.StateBytes)} a session; loaded in {seconds:F2} s");
         }
 
         return (model, seconds);

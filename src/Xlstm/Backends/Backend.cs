@@ -45,11 +45,17 @@ internal abstract class Backend : IDisposable
     /// <summary>Bytes of weights held.</summary>
     public abstract long WeightBytes { get; }
 
+    /// <summary>Bytes held beside weights and states, at the largest batch.</summary>
+    public abstract long WorkspaceBytes { get; }
+
     /// <summary>Most tokens, over all items, that one call of <see cref="Forward"/> takes.</summary>
     public abstract int MaxBatchTokens { get; }
 
     /// <summary>The most that a shortlist may want; 0 where there are none, since the host has all logits anyway.</summary>
     public virtual int MaxShortlist => 0;
+
+    /// <summary>Tokens of a long prompt that are not worth cutting: at most <see cref="MaxBatchTokens"/>.</summary>
+    public abstract int SmallestChunk { get; }
 
     /// <summary>A state before the first token: all zero.</summary>
     public abstract RecurrentState CreateState();

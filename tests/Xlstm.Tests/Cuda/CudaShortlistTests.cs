@@ -114,6 +114,29 @@ public class CudaShortlistTests
         Assert.Equal(naive.Logits.ToArray(), first.Logits.ToArray());
     }
 
+    [Fact]
+    public void TheLastStageMakesTheList()
+    {
+        using CudaBackend backend = Gpu.LoadInStages(TestData.DemoModel, WeightFormat.BFloat16, 4, 6);
+        int vocabSize = backend.Config.VocabSize;
+        var forbidden = new TokenMask(vocabSize, id => id % 3 == 0);
+        using RecurrentState state = backend.CreateState(), other = backend.CreateState(), naive = backend.CreateState();
+        float[] logits = new float[vocabSize], kept = new float[vocabSize];
+        foreach (int[] ids in new int[][] { [0, 17, 300, 4], [9], [80, 81] })
+        {
+            Shortlist first = new(5, forbidden), second = new(1, forbidden);
+            backend.Forward([new BatchItem(naive, ids, Output.LastLogits, logits)]);
+            backend.Forward([new BatchItem(state, ids, Output.Shortlist, default, first)]);
+            backend.Forward([new BatchItem(other, new[] { 1, 2 }, Output.Shortlist, default, second)]);
+            state.CopyLogitsTo(kept);
+            Assert.Equal(logits, kept);
+            Assert.Equal(
+                Enumerable.Range(0, vocabSize).Where(id => !forbidden.Contains(id)).OrderByDescending(id => logits[id]).Take(5).Order(),
+                first.Ids.ToArray().OrderByDescending(id => logits[id]).Take(5).Order());
+            Assert.True(second.Count > 0);
+        }
+    }
+
     private static unsafe Shortlist[] Run(float[][] rows, int wanted, TokenMask forbidden)
     {
         int vocabSize = rows[0].Length;

@@ -23,7 +23,15 @@ internal static class Gpu
     {
         CudaDevice device = Device;
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        return CudaBackend.Load(device, checkpoint, format, threads: 2, state);
+        return CudaBackend.Load([new DevicePlace(device, ModelStage.All(checkpoint.Config))], checkpoint, format, threads: 2, state);
+    }
+
+    /// <summary>A model cut into stages that all lie on the one GPU: what several GPUs do, but for where the memory is.</summary>
+    public static CudaBackend LoadInStages(string folder, WeightFormat format, params int[] blocks)
+    {
+        CudaDevice device = Device;
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        return CudaBackend.Load([.. ModelStage.Divide(blocks).Select(stage => new DevicePlace(device, stage))], checkpoint, format, threads: 2);
     }
 
     public static CpuBackend LoadCpu(string folder, WeightFormat format)

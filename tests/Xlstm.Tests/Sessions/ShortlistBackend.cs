@@ -1,5 +1,6 @@
 using Xlstm.Backends;
 using Xlstm.Backends.Cpu;
+using Xlstm.Backends.Cuda;
 using Xlstm.Checkpoints;
 
 namespace Xlstm.Tests.Sessions;
@@ -26,6 +27,10 @@ internal sealed class ShortlistBackend(CpuBackend inner) : Backend
 
     public override int MaxBatchTokens => inner.MaxBatchTokens;
 
+    public override int SmallestChunk => inner.SmallestChunk;
+
+    public override long WorkspaceBytes => inner.WorkspaceBytes;
+
     public override int MaxShortlist => 64;
 
     /// <summary>Shortlists made.</summary>
@@ -37,7 +42,7 @@ internal sealed class ShortlistBackend(CpuBackend inner) : Backend
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         var backend = new ShortlistBackend(CpuBackend.Load(checkpoint, WeightFormat.Float32, 1, CpuInstructionSets.Best));
         Tokenizer? tokenizer = File.Exists(Path.Combine(folder, "tokenizer.json")) ? Tokenizer.Load(folder) : null;
-        return (new XlstmModel(checkpoint, tokenizer, new GenerationOptions(), backend), backend);
+        return (new XlstmModel(checkpoint, tokenizer, new GenerationOptions(), backend, new DeviceChoice([])), backend);
     }
 
     public override RecurrentState CreateState() => new KeptState(inner.CreateState());

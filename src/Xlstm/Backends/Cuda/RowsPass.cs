@@ -3,7 +3,7 @@ using Xlstm.Backends.Cuda.Interop;
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>Any batch: the rows of all items lie one after the other and meet each matrix together; only the cell and the logits look at items.</summary>
-internal sealed unsafe class RowsPass : IDisposable
+internal sealed unsafe class RowsPass : IPass
 {
     /// <summary>Most tokens of a batch.</summary>
     public const int MaxTokens = 2048;
@@ -24,14 +24,15 @@ internal sealed unsafe class RowsPass : IDisposable
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
     private readonly CudaStateLayout _states;
+    private readonly ModelStage _stage;
     private readonly CellStep _cellStep;
     private readonly MatMul _matMul;
     private readonly CudaKernel? _scan;
     private readonly PinnedBuffer _control;
     private readonly DeviceArena _controlCopy;
-    private readonly PinnedBuffer _hostLogits;
-    private readonly DeviceArena _logits;
-    private readonly ShortlistKernel _shortlists;
+    private readonly PinnedBuffer? _hostLogits;
+    private readonly DeviceArena? _logits;
+    private readonly ShortlistKernel? _shortlists;
     private readonly List<RowOutput> _outputs = [];
     private DeviceArena? _arena;
     private int _capacity;
@@ -42,18 +43,23 @@ internal sealed unsafe class RowsPass : IDisposable
     private int _longest;
     private bool _singles;
 
-    public RowsPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels, CudaStateLayout states)
+    public RowsPass(StageParts parts)
     {
-        (_config, _context, _stream, _weights, _kernels, _states) = (config, context, stream, weights, kernels, states);
-        _cellStep = new CellStep(config, context, kernels, states.Format);
-        _control = new PinnedBuffer(context, ControlBytes);
-        _controlCopy = new DeviceArena(context, stream, "the list of a batch", ControlBytes);
-        _hostLogits = new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize));
-        _logits = new DeviceArena(context, stream, "logits", LogitSizes(config, weights.ElementSize));
+        (OwnedResources owned, _config, _context, _stream, _stage, _weights, _kernels, _states) = parts;
+        (XlstmConfig config, CudaContext context, KernelSet kernels) = (_config, _context, _kernels);
+        _cellStep = new CellStep(config, context, kernels, _states.Format);
+        _control = owned.Add(new PinnedBuffer(context, ControlBytes));
+        _controlCopy = owned.Add(new DeviceArena(context, _stream, "the list of a batch", ControlBytes));
+        if (_stage.HasHead)
+        {
+            _hostLogits = owned.Add(new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize)));
+            _logits = owned.Add(new DeviceArena(context, _stream, "logits", LogitSizes(config, _weights.ElementSize)));
+            _shortlists = owned.Add(new ShortlistKernel(context, _stream, kernels, config.VocabSize, LogitRows));
+        }
+
+        _matMul = owned.Add(new MatMul(config, context, _stream, _weights, kernels));
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
-        _shortlists = new ShortlistKernel(context, stream, kernels, config.VocabSize, LogitRows);
-        _matMul = new MatMul(config, context, stream, weights, kernels);
         CudaKernel? scan = config.QkHeadDim switch { 128 => kernels.CellScan128, 256 => kernels.CellScan256, _ => null };
         if (scan is not null && config.VHeadDim % CellColumns == 0 && ScanSharedBytes <= context.Device.MaxSharedBytes)
         {
@@ -64,10 +70,10 @@ internal sealed unsafe class RowsPass : IDisposable
     }
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public static long WorkspaceBytes(XlstmConfig config, WeightFormat format)
+    public static long WorkspaceBytes(XlstmConfig config, ModelStage stage, WeightFormat format)
     {
         int elementSize = format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
-        return ControlBytes + LogitSizes(config, elementSize).Sum() + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
+        return ControlBytes + (stage.HasHead ? LogitSizes(config, elementSize).Sum() : 0) + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
     }
 
     private static int BatchBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
@@ -95,7 +101,8 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private ulong ShortlistTable => Items + (ulong)BatchBytes;
 
-    private ulong X => _arena![0];
+    /// <inheritdoc/>
+    public ulong X => _arena![0];
 
     /// <summary>Input of a product: a norm's rows or the gated heads.</summary>
     private ulong Input => _arena![1];
@@ -135,46 +142,13 @@ internal sealed unsafe class RowsPass : IDisposable
         }
     }
 
-    /// <summary>Runs a batch.</summary>
-    public void Run(ReadOnlySpan<BatchItem> items)
-    {
-        try
-        {
-            Prepare(items);
-            _stream.Upload(Items, _control.Pointer, BatchBytes);
-            QueueBlocks();
-            for (int first = 0; first < _outputs.Count; first += LogitRows)
-            {
-                Logits(first, Math.Min(LogitRows, _outputs.Count - first));
-            }
-
-            _stream.Synchronize();
-        }
-        finally
-        {
-            _outputs.Clear();
-        }
-    }
-
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        _control.Dispose();
-        _controlCopy.Dispose();
-        _hostLogits.Dispose();
-        _shortlists.Dispose();
-        _logits.Dispose();
-        _matMul.Dispose();
-        _arena?.Dispose();
-    }
-
-    private static long Floats(long count) => sizeof(float) * count;
-
-    private void Prepare(ReadOnlySpan<BatchItem> items)
+    public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
         _rows = 0;
         _items = items.Length;
         _singles = true;
+        _outputs.Clear();
         for (int i = 0; i < items.Length; i++)
         {
             ref readonly BatchItem item = ref items[i];
@@ -182,19 +156,15 @@ internal sealed unsafe class RowsPass : IDisposable
             ArgumentOutOfRangeException.ThrowIfZero(tokens.Length, nameof(items));
             ArgumentOutOfRangeException.ThrowIfGreaterThan(_rows + tokens.Length, MaxTokens, nameof(items));
             tokens.CopyTo(new Span<int>(HostIds + _rows, tokens.Length));
-            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address(0), FirstRow = _rows, Tokens = tokens.Length };
+            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address(part), FirstRow = _rows, Tokens = tokens.Length };
             _singles &= tokens.Length == 1;
-            if (item.Output == Output.Shortlist)
+            int wanted = !_stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.AllLogits ? tokens.Length : 1;
+            for (int j = 0; j < wanted; j++)
             {
-                _outputs.Add(new RowOutput(_rows + tokens.Length - 1, default, item.Shortlist, (CudaState)item.State));
-            }
-            else if (item.Output != Output.None)
-            {
-                int wanted = item.Output == Output.LastLogits ? 1 : tokens.Length;
-                for (int j = 0; j < wanted; j++)
-                {
-                    _outputs.Add(new RowOutput(_rows + tokens.Length - wanted + j, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
-                }
+                int row = _rows + tokens.Length - wanted + j;
+                _outputs.Add(item.Output == Output.Shortlist
+                    ? new RowOutput(row, default, item.Shortlist, (CudaState)item.State)
+                    : new RowOutput(row, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
             }
 
             _rows += tokens.Length;
@@ -211,6 +181,52 @@ internal sealed unsafe class RowsPass : IDisposable
         }
 
         CountChunks(items);
+        MakeRoom();
+        _stream.Upload(Items, _control.Pointer, BatchBytes);
+    }
+
+    /// <inheritdoc/>
+    public void Queue()
+    {
+        if (_stage.HasEmbeddings)
+        {
+            _stream.Launch(_kernels.Embed, _rows, 1, Threads, 0, new EmbedArguments
+            {
+                Embeddings = _weights.Embeddings.Address,
+                Ids = Ids,
+                X = X,
+                Cols = _weights.Embeddings.Stride,
+                Width = _config.EmbeddingDim,
+            });
+        }
+
+        for (int block = 0; block < _weights.Blocks.Length; block++)
+        {
+            Mlstm(block, _weights.Blocks[block]);
+            FeedForward(_weights.Blocks[block]);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Finish(ReadOnlySpan<BatchItem> items)
+    {
+        for (int first = 0; first < _outputs.Count; first += LogitRows)
+        {
+            Logits(first, Math.Min(LogitRows, _outputs.Count - first));
+        }
+
+        _stream.Synchronize();
+        _outputs.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _arena?.Dispose();
+
+    private static long Floats(long count) => sizeof(float) * count;
+
+    /// <summary>Grows the workspace to what the batch needs.</summary>
+    private void MakeRoom()
+    {
         if (_rows > _capacity || _chunks > _chunkCapacity)
         {
             (int rows, int chunks) = (Math.Max(_rows, _capacity), Math.Max(_chunks, _chunkCapacity));
@@ -261,23 +277,6 @@ internal sealed unsafe class RowsPass : IDisposable
             (long)chunks * c.NumHeads * Chunk * Chunk * sizeof(ushort),
             Floats((long)chunks * c.NumHeads * ChunkScalarFloats),
         ];
-    }
-
-    private void QueueBlocks()
-    {
-        _stream.Launch(_kernels.Embed, _rows, 1, Threads, 0, new EmbedArguments
-        {
-            Embeddings = _weights.Embeddings.Address,
-            Ids = Ids,
-            X = X,
-            Cols = _weights.Embeddings.Stride,
-            Width = _config.EmbeddingDim,
-        });
-        for (int block = 0; block < _weights.Blocks.Length; block++)
-        {
-            Mlstm(block, _weights.Blocks[block]);
-            FeedForward(_weights.Blocks[block]);
-        }
     }
 
     private void Mlstm(int block, CudaBlockWeights w)
@@ -387,12 +386,11 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private void Logits(int first, int count)
     {
-        Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits[1], default);
+        Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits![1], default);
         _matMul.Logits(_weights.LmHead, _logits[1], _logits[0], count);
-        int shortlists = QueueShortlists(first, count);
-        if (shortlists < count)
+        if (QueueShortlists(first, count) < count)
         {
-            _stream.Download(_hostLogits.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
+            _stream.Download(_hostLogits!.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
         }
 
         _stream.Synchronize();
@@ -401,15 +399,16 @@ internal sealed unsafe class RowsPass : IDisposable
             RowOutput output = _outputs[first + i];
             if (output.Shortlist is not null)
             {
-                _shortlists.Take(output.Shortlist, place: i);
+                _shortlists!.Take(output.Shortlist, place: i);
             }
             else
             {
-                new ReadOnlySpan<float>((float*)_hostLogits.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(output.Logits.Span);
+                new ReadOnlySpan<float>((float*)_hostLogits!.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(output.Logits.Span);
             }
         }
     }
 
+    /// <returns>How many of the rows want one.</returns>
     private int QueueShortlists(int first, int count)
     {
         int queued = 0;
@@ -417,14 +416,14 @@ internal sealed unsafe class RowsPass : IDisposable
         {
             if (_outputs[first + i] is { Shortlist: { } shortlist, State: { } state })
             {
-                HostShortlists[queued++] = _shortlists.Item(shortlist, state.Logits, row: i, place: i);
+                HostShortlists[queued++] = _shortlists!.Item(shortlist, state.Logits, row: i, place: i);
             }
         }
 
         if (queued > 0)
         {
             _stream.Upload(ShortlistTable, HostShortlists, queued * sizeof(ShortlistItem));
-            _shortlists.Launch(_logits[0], ShortlistTable, queued);
+            _shortlists!.Launch(_logits![0], ShortlistTable, queued);
         }
 
         return queued;

@@ -3,7 +3,7 @@ using Xlstm.Backends.Cuda.Interop;
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>One token of one sequence: five kernels a block, recorded once as a graph and started as one.</summary>
-internal sealed unsafe class StepPass : IDisposable
+internal sealed unsafe class StepPass : IPass
 {
     private const int Threads = 256;
     private const int NormVectors = 4;
@@ -20,6 +20,7 @@ internal sealed unsafe class StepPass : IDisposable
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
     private readonly CudaStateLayout _states;
+    private readonly ModelStage _stage;
     private readonly DeviceArena _arena;
     private readonly PinnedBuffer _host;
     private readonly CellStep _cell;
@@ -27,18 +28,21 @@ internal sealed unsafe class StepPass : IDisposable
     private readonly MatVec _out;
     private readonly MatVec _up;
     private readonly MatVec _down;
-    private readonly MatVec _lmHead;
-    private readonly ShortlistKernel _shortlist;
+    private readonly MatVec? _lmHead;
+    private readonly ShortlistKernel? _shortlist;
     private CudaGraph? _graph;
     private CudaGraph? _graphWithLogits;
     private CudaGraph? _graphWithShortlist;
+    private Output _wanted;
 
-    public StepPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels, CudaStateLayout states)
+    public StepPass(StageParts parts)
     {
-        (_config, _context, _stream, _weights, _kernels, _states) = (config, context, stream, weights, kernels, states);
-        _arena = new DeviceArena(
-            context,
-            stream,
+        (OwnedResources owned, _config, _context, _stream, _stage, _weights, _kernels, _states) = parts;
+        XlstmConfig config = _config;
+        int logits = _stage.HasHead ? config.VocabSize : 0;
+        _arena = owned.Add(new DeviceArena(
+            _context,
+            _stream,
             "the workspace of a step",
             ControlBytes,
             Floats(config.EmbeddingDim),
@@ -48,25 +52,31 @@ internal sealed unsafe class StepPass : IDisposable
             Floats(config.FfnDim),
             Floats(config.QkDim),
             Floats(config.NumHeads),
-            Floats(config.VocabSize));
-        _host = new PinnedBuffer(context, ControlBytes + Floats(config.VocabSize));
+            Floats(logits)));
+        _host = owned.Add(new PinnedBuffer(_context, ControlBytes + Floats(logits)));
+
         // The copy engine's kernel takes a head as whole warps' vectors, and its gates one a block of threads.
-        CudaBlockWeights block = weights.Blocks[0];
-        bool wholeHeads = config.VHeadDim % 256 == 0, gatesFit = 2 * config.NumHeads <= context.Device.Multiprocessors;
-        _qkvo = new MatVec(context, kernels, kernels.StepQkvo, gatesFit ? "stream_qkvo" : null, NormVectors, block.Qkvo);
-        _out = new MatVec(context, kernels, kernels.StepOut, wholeHeads ? "stream_out" : null, NormVectors, block.OutProj);
-        _up = new MatVec(context, kernels, kernels.StepUp, "stream_up", NormVectors, block.GateUp);
-        _down = new MatVec(context, kernels, kernels.StepDown, "stream_down", DownVectors, block.ProjDown);
-        _lmHead = config.AddOutNorm
-            ? new MatVec(context, kernels, kernels.StepLogits, "stream_logits", NormVectors, weights.LmHead)
-            : new MatVec(context, kernels, kernels.StepLogitsPlain, null, 0, weights.LmHead);
-        _shortlist = new ShortlistKernel(context, stream, kernels, config.VocabSize, capacity: 1);
-        _cell = new CellStep(config, context, kernels, states.Format);
+        CudaBlockWeights block = _weights.Blocks[0];
+        bool wholeHeads = config.VHeadDim % 256 == 0, gatesFit = 2 * config.NumHeads <= _context.Device.Multiprocessors;
+        _qkvo = new MatVec(_context, _kernels, _kernels.StepQkvo, gatesFit ? "stream_qkvo" : null, NormVectors, block.Qkvo);
+        _out = new MatVec(_context, _kernels, _kernels.StepOut, wholeHeads ? "stream_out" : null, NormVectors, block.OutProj);
+        _up = new MatVec(_context, _kernels, _kernels.StepUp, "stream_up", NormVectors, block.GateUp);
+        _down = new MatVec(_context, _kernels, _kernels.StepDown, "stream_down", DownVectors, block.ProjDown);
+        if (_stage.HasHead)
+        {
+            _lmHead = config.AddOutNorm
+                ? new MatVec(_context, _kernels, _kernels.StepLogits, "stream_logits", NormVectors, _weights.LmHead)
+                : new MatVec(_context, _kernels, _kernels.StepLogitsPlain, null, 0, _weights.LmHead);
+            _shortlist = owned.Add(new ShortlistKernel(_context, _stream, _kernels, config.VocabSize, capacity: 1));
+        }
+
+        _cell = new CellStep(config, _context, _kernels, _states.Format);
     }
 
     private ulong Control => _arena[0];
 
-    private ulong X => _arena[1];
+    /// <inheritdoc/>
+    public ulong X => _arena[1];
 
     private ulong Qkvo => _arena[2];
 
@@ -85,37 +95,53 @@ internal sealed unsafe class StepPass : IDisposable
     /// <summary>Bytes of device memory.</summary>
     public long ByteLength => _arena.ByteLength;
 
-    /// <summary>Moves a state on by a token.</summary>
-    /// <param name="item">Of one token.</param>
-    /// <param name="id">The token.</param>
-    public void Run(in BatchItem item, int id)
+    /// <inheritdoc/>
+    public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
+        BatchItem item = items[0];
+        int id = item.Tokens.Span[0];
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)id, (uint)_config.VocabSize, nameof(items));
         var state = (CudaState)item.State;
-        *(CellItem*)_host.Pointer = new CellItem { State = state.Address(0), FirstRow = 0, Tokens = 1 };
+        _wanted = _stage.HasHead ? item.Output : Output.None;
+        *(CellItem*)_host.Pointer = new CellItem { State = state.Address(part), FirstRow = 0, Tokens = 1 };
         *(int*)(_host.Pointer + IdOffset) = id;
-        if (item.Output == Output.Shortlist)
+        if (_wanted == Output.Shortlist)
         {
-            *(ShortlistItem*)(_host.Pointer + ShortlistOffset) = _shortlist.Item(item.Shortlist!, state.Logits, row: 0, place: 0);
+            *(ShortlistItem*)(_host.Pointer + ShortlistOffset) = _shortlist!.Item(item.Shortlist!, state.Logits, row: 0, place: 0);
         }
 
         _stream.Upload(Control, _host.Pointer, ControlBytes);
-        switch (item.Output)
+    }
+
+    /// <inheritdoc/>
+    public void Queue()
+    {
+        switch (_wanted)
         {
             case Output.None:
-                _stream.Launch(_graph ??= Record(() => { }));
-                _stream.Synchronize();
+                _stream.Launch(_graph ??= _stream.Capture(_context, QueueBlocks));
                 break;
             case Output.Shortlist:
-                _stream.Launch(_graphWithShortlist ??= Record(QueueShortlist));
-                _stream.Synchronize();
-                _shortlist.Take(item.Shortlist!, place: 0);
+                _stream.Launch(_graphWithShortlist ??= _stream.Capture(_context, QueueShortlist));
                 break;
             default:
-                _stream.Launch(_graphWithLogits ??= Record(QueueLogits));
+                _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, QueueLogits));
                 _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
-                _stream.Synchronize();
-                new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(item.Logits.Span);
                 break;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Finish(ReadOnlySpan<BatchItem> items)
+    {
+        _stream.Synchronize();
+        if (_wanted == Output.Shortlist)
+        {
+            _shortlist!.Take(items[0].Shortlist!, place: 0);
+        }
+        else if (_wanted != Output.None)
+        {
+            new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(items[0].Logits.Span);
         }
     }
 
@@ -125,30 +151,25 @@ internal sealed unsafe class StepPass : IDisposable
         _graph?.Dispose();
         _graphWithLogits?.Dispose();
         _graphWithShortlist?.Dispose();
-        _shortlist.Dispose();
-        _arena.Dispose();
-        _host.Dispose();
     }
 
     private static long Floats(int count) => sizeof(float) * (long)count;
 
-    private CudaGraph Record(Action output) => _stream.Capture(_context, () =>
-    {
-        QueueBlocks();
-        output();
-    });
-
     private void QueueBlocks()
     {
         XlstmConfig c = _config;
-        _stream.Launch(_kernels.Embed, 1, 1, Threads, 0, new EmbedArguments
+        if (_stage.HasEmbeddings)
         {
-            Embeddings = _weights.Embeddings.Address,
-            Ids = Control + IdOffset,
-            X = X,
-            Cols = _weights.Embeddings.Stride,
-            Width = c.EmbeddingDim,
-        });
+            _stream.Launch(_kernels.Embed, 1, 1, Threads, 0, new EmbedArguments
+            {
+                Embeddings = _weights.Embeddings.Address,
+                Ids = Control + IdOffset,
+                X = X,
+                Cols = _weights.Embeddings.Stride,
+                Width = c.EmbeddingDim,
+            });
+        }
+
         for (int block = 0; block < _weights.Blocks.Length; block++)
         {
             QueueBlock(block);
@@ -157,16 +178,17 @@ internal sealed unsafe class StepPass : IDisposable
 
     private void QueueLogits()
     {
+        QueueBlocks();
         MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = _config.OutputLogitSoftCap ?? 0 };
         logits.Norm = _weights.OutNorm.Weight;
         logits.NormBias = _weights.OutNorm.Bias;
-        _lmHead.Launch(_stream, logits);
+        _lmHead!.Launch(_stream, logits);
     }
 
     private void QueueShortlist()
     {
         QueueLogits();
-        _shortlist.Launch(Logits, Control + ShortlistOffset, 1);
+        _shortlist!.Launch(Logits, Control + ShortlistOffset, 1);
     }
 
     private void QueueBlock(int block)

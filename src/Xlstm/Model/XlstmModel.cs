@@ -18,7 +18,7 @@ public sealed class XlstmModel : IDisposable
     private readonly Lazy<TokenMask> _padding;
     private readonly Lazy<TokenMask> _paddingAndEnd;
 
-    internal XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend, DeviceChoice device)
+    internal XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend, DeviceChoice? device = null)
     {
         Folder = checkpoint.Folder;
         Config = checkpoint.Config;
@@ -29,7 +29,7 @@ public sealed class XlstmModel : IDisposable
         Fingerprint = ModelFingerprint.Of(checkpoint);
         BeginOfText = tokenizer?.BeginOfText ?? TokenId(checkpoint, "bos_token_id") ?? 0;
         EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
-        WhyNoGpu = device.WhyNoGpu;
+        WhyNoGpu = device?.WhyNoGpu;
         Warnings = [.. WarningsOf(checkpoint, tokenizer), .. device is { HasGpu: true, WhyNoGpu: { } why } ? [$"runs on the CPU: {why}"] : Array.Empty<string>()];
         _padding = new(() => new TokenMask(Config.VocabSize, id => Tokenizer?.HasToken(id) == false));
         _paddingAndEnd = new(() => new TokenMask(Config.VocabSize, id => id == EndOfText || Tokenizer?.HasToken(id) == false));

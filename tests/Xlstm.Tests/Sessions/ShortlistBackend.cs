@@ -1,6 +1,5 @@
 using Xlstm.Backends;
 using Xlstm.Backends.Cpu;
-using Xlstm.Backends.Cuda;
 using Xlstm.Checkpoints;
 
 namespace Xlstm.Tests.Sessions;
@@ -42,7 +41,7 @@ internal sealed class ShortlistBackend(CpuBackend inner) : Backend
         using Checkpoint checkpoint = Checkpoint.Open(folder);
         var backend = new ShortlistBackend(CpuBackend.Load(checkpoint, WeightFormat.Float32, 1, CpuInstructionSets.Best));
         Tokenizer? tokenizer = File.Exists(Path.Combine(folder, "tokenizer.json")) ? Tokenizer.Load(folder) : null;
-        return (new XlstmModel(checkpoint, tokenizer, new GenerationOptions(), backend, new DeviceChoice([])), backend);
+        return (new XlstmModel(checkpoint, tokenizer, new GenerationOptions(), backend), backend);
     }
 
     public override RecurrentState CreateState() => new KeptState(inner.CreateState());

@@ -10,14 +10,15 @@ namespace Xlstm.Benchmarks;
 /// <summary>A model of any size with random weights on a GPU: bandwidth of a copy, load, decode, prefill, batches.</summary>
 internal static class CudaBenchmark
 {
-    /// <param name="args">[--like SIZE] [--model FOLDER] [--weights FORMAT] [--tokens N] [--batches 8,32] [--prefill 2048,16384] [--log].</param>
+    /// <param name="args">[--like SIZE] [--model FOLDER] [--weights FORMAT] [--state FORMAT] [--tokens N] [--batches 8,32] [--prefill 2048,16384] [--log].</param>
     public static int Run(string[] args)
     {
         string Option(string name, string otherwise) => Array.IndexOf(args, name) is >= 0 and var i && i + 1 < args.Length ? args[i + 1] : otherwise;
         int[] Numbers(string name, string otherwise) => [.. Option(name, otherwise).Split(',', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
         WeightFormat format = Enum.Parse<WeightFormat>(Option("--weights", "bfloat16"), ignoreCase: true);
+        StateFormat state = Enum.Parse<StateFormat>(Option("--state", "float32"), ignoreCase: true);
         CudaDevice device = CudaDevice.Get(0);
-        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {format}");
+        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {format} weights, {state} states");
         double copy = CopyBandwidth(device);
         Console.WriteLine($"device copy                 {copy,10:f0} GB/s read + written");
 
@@ -25,7 +26,7 @@ internal static class CudaBenchmark
         string folder = Option("--model", "");
         using Checkpoint checkpoint = folder.Length > 0 ? Checkpoint.Open(folder) : Synthesizer.Open(KnownSizes.Resolve(Option("--like", "xlstm-7b")));
         DevicePlace[] places = [.. ModelStage.Divide(Numbers("--stages", checkpoint.Config.NumBlocks.ToString(CultureInfo.InvariantCulture))).Select(stage => new DevicePlace(device, stage))];
-        using CudaBackend backend = CudaBackend.Load(places, checkpoint, format, Environment.ProcessorCount);
+        using CudaBackend backend = CudaBackend.Load(places, checkpoint, format, Environment.ProcessorCount, state);
         Console.WriteLine($"load                        {Stopwatch.GetElapsedTime(start).TotalSeconds,10:f2} s{(folder.Length > 0 ? "" : " (weights made up on the way)")}, weights {backend.WeightBytes / 1e9:f2} GB, workspace {backend.WorkspaceBytes / 1e9:f2} GB");
         if (args.Contains("--log"))
         {
@@ -35,7 +36,8 @@ internal static class CudaBenchmark
         XlstmConfig config = checkpoint.Config;
         foreach (int tokens in Numbers("--tokens", "200"))
         {
-            Decode(backend, config, tokens, copy);
+            Decode(backend, config, tokens, copy, shortlist: false);
+            Decode(backend, config, tokens, copy, shortlist: true);
         }
 
         foreach (int tokens in Numbers("--prefill", "128,2048,16384"))
@@ -45,13 +47,14 @@ internal static class CudaBenchmark
 
         foreach (int size in Numbers("--batches", "2,8,32"))
         {
-            Batch(backend, config, size);
+            Batch(backend, config, size, shortlist: false);
+            Batch(backend, config, size, shortlist: true);
         }
 
         return 0;
     }
 
-    private static double CopyBandwidth(CudaDevice device)
+    internal static double CopyBandwidth(CudaDevice device)
     {
         const long Bytes = 2L << 30;
         const int Times = 10;
@@ -73,16 +76,17 @@ internal static class CudaBenchmark
         return 2.0 * Bytes * Times / end.MillisecondsSince(begin) / 1e6;
     }
 
-    private static void Decode(CudaBackend backend, XlstmConfig config, int tokens, double copy)
+    private static void Decode(CudaBackend backend, XlstmConfig config, int tokens, double copy, bool shortlist)
     {
         using RecurrentState state = backend.CreateState();
         var logits = new float[config.VocabSize];
         int[] id = [1];
+        Shortlist? greedy = shortlist ? Greedy(config) : null;
         var times = new double[tokens];
         for (int i = -20; i < tokens; i++)
         {
             long start = Stopwatch.GetTimestamp();
-            backend.Forward([new BatchItem(state, id, Output.LastLogits, logits)]);
+            backend.Forward([Item(state, id, logits, greedy)]);
             id[0] = (id[0] * 31 + 7) % config.VocabSize;
             if (i >= 0)
             {
@@ -93,8 +97,8 @@ internal static class CudaBenchmark
         Array.Sort(times);
         double median = times[tokens / 2];
         long embedding = config.TieWordEmbeddings ? 0 : (long)config.VocabSize * config.EmbeddingDim * (backend.Weights == WeightFormat.Float32 ? 4 : 2);
-        double bytes = backend.WeightBytes - embedding + (2.0 * sizeof(float) * RecurrentState.FloatCount(config));
-        Console.WriteLine($"decode, batch 1             {1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
+        double bytes = backend.WeightBytes - embedding + (2.0 * (backend.StateBytes - (sizeof(float) * (long)config.VocabSize)));
+        Console.WriteLine($"decode, batch 1, {Wanted(shortlist),-10} {1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
     }
 
     private static void Prefill(CudaBackend backend, XlstmConfig config, int tokens)
@@ -118,7 +122,7 @@ internal static class CudaBenchmark
         Console.WriteLine($"prefill, {tokens,6} tokens      {tokens / best,10:f0} tok/s, {best * 1e3:f2} ms to the first token, best of 4; {2.0 * config.ParameterCount * tokens / best / 1e12:f0} TFLOP/s");
     }
 
-    private static void Batch(CudaBackend backend, XlstmConfig config, int size)
+    private static void Batch(CudaBackend backend, XlstmConfig config, int size, bool shortlist)
     {
         var states = new RecurrentState[size];
         try
@@ -129,7 +133,7 @@ internal static class CudaBenchmark
             }
 
             float[][] logits = [.. states.Select(_ => new float[config.VocabSize])];
-            BatchItem[] items = [.. states.Select((state, i) => new BatchItem(state, new[] { i }, Output.LastLogits, logits[i]))];
+            BatchItem[] items = [.. states.Select((state, i) => Item(state, new[] { i }, logits[i], shortlist ? Greedy(config) : null))];
             var times = new double[20];
             for (int i = -5; i < times.Length; i++)
             {
@@ -143,11 +147,18 @@ internal static class CudaBenchmark
 
             Array.Sort(times);
             double median = times[times.Length / 2];
-            Console.WriteLine($"decode, batch {size,-3}           {size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step");
+            Console.WriteLine($"decode, batch {size,-3} {Wanted(shortlist),-8} {size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step");
         }
         finally
         {
             Array.ForEach(states, state => state?.Dispose());
         }
     }
+
+    private static string Wanted(bool shortlist) => shortlist ? "greedy" : "logits";
+
+    private static Shortlist Greedy(XlstmConfig config) => new(wanted: 1, new TokenMask(config.VocabSize, _ => false));
+
+    private static BatchItem Item(RecurrentState state, int[] id, float[] logits, Shortlist? shortlist) =>
+        shortlist is null ? new BatchItem(state, id, Output.LastLogits, logits) : new BatchItem(state, id, Output.Shortlist, default, shortlist);
 }

@@ -32,7 +32,8 @@ internal sealed unsafe class RowsPass : IPass
     private readonly DeviceArena _controlCopy;
     private readonly PinnedBuffer? _hostLogits;
     private readonly DeviceArena? _logits;
-    private readonly List<(int Row, Memory<float> Logits)> _outputs = [];
+    private readonly ShortlistKernel? _shortlists;
+    private readonly List<RowOutput> _outputs = [];
     private DeviceArena? _arena;
     private int _capacity;
     private int _rows;
@@ -53,6 +54,7 @@ internal sealed unsafe class RowsPass : IPass
         {
             _hostLogits = owned.Add(new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize)));
             _logits = owned.Add(new DeviceArena(context, _stream, "logits", LogitSizes(config, _weights.ElementSize)));
+            _shortlists = owned.Add(new ShortlistKernel(context, _stream, kernels, config.VocabSize, LogitRows));
         }
 
         _matMul = owned.Add(new MatMul(config, context, _stream, _weights, kernels));
@@ -74,7 +76,9 @@ internal sealed unsafe class RowsPass : IPass
         return ControlBytes + (stage.HasHead ? LogitSizes(config, elementSize).Sum() : 0) + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
     }
 
-    private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
+    private static int BatchBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
+
+    private static int ControlBytes => BatchBytes + (LogitRows * sizeof(ShortlistItem));
 
     private CellItem* HostItems => (CellItem*)_control.Pointer;
 
@@ -85,6 +89,8 @@ internal sealed unsafe class RowsPass : IPass
     /// <summary>The number among all chunks of each item's first.</summary>
     private int* HostFirstChunks => HostRows + MaxTokens;
 
+    private ShortlistItem* HostShortlists => (ShortlistItem*)(_control.Pointer + BatchBytes);
+
     private ulong Items => _controlCopy[0];
 
     private ulong Ids => Items + (ulong)(MaxTokens * sizeof(CellItem));
@@ -92,6 +98,8 @@ internal sealed unsafe class RowsPass : IPass
     private ulong OutputRows => Ids + (ulong)(MaxTokens * sizeof(int));
 
     private ulong FirstChunks => OutputRows + (ulong)(MaxTokens * sizeof(int));
+
+    private ulong ShortlistTable => Items + (ulong)BatchBytes;
 
     /// <inheritdoc/>
     public ulong X => _arena![0];
@@ -150,10 +158,13 @@ internal sealed unsafe class RowsPass : IPass
             tokens.CopyTo(new Span<int>(HostIds + _rows, tokens.Length));
             HostItems[i] = new CellItem { State = ((CudaState)item.State).Address(part), FirstRow = _rows, Tokens = tokens.Length };
             _singles &= tokens.Length == 1;
-            int wanted = !_stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.LastLogits ? 1 : tokens.Length;
+            int wanted = !_stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.AllLogits ? tokens.Length : 1;
             for (int j = 0; j < wanted; j++)
             {
-                _outputs.Add((_rows + tokens.Length - wanted + j, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
+                int row = _rows + tokens.Length - wanted + j;
+                _outputs.Add(item.Output == Output.Shortlist
+                    ? new RowOutput(row, default, item.Shortlist, (CudaState)item.State)
+                    : new RowOutput(row, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
             }
 
             _rows += tokens.Length;
@@ -171,7 +182,7 @@ internal sealed unsafe class RowsPass : IPass
 
         CountChunks(items);
         MakeRoom();
-        _stream.Upload(Items, _control.Pointer, ControlBytes);
+        _stream.Upload(Items, _control.Pointer, BatchBytes);
     }
 
     /// <inheritdoc/>
@@ -377,12 +388,45 @@ internal sealed unsafe class RowsPass : IPass
     {
         Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits![1], default);
         _matMul.Logits(_weights.LmHead, _logits[1], _logits[0], count);
-        _stream.Download(_hostLogits!.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
+        if (QueueShortlists(first, count) < count)
+        {
+            _stream.Download(_hostLogits!.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
+        }
+
         _stream.Synchronize();
         for (int i = 0; i < count; i++)
         {
-            new ReadOnlySpan<float>((float*)_hostLogits.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(_outputs[first + i].Logits.Span);
+            RowOutput output = _outputs[first + i];
+            if (output.Shortlist is not null)
+            {
+                _shortlists!.Take(output.Shortlist, place: i);
+            }
+            else
+            {
+                new ReadOnlySpan<float>((float*)_hostLogits!.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(output.Logits.Span);
+            }
         }
+    }
+
+    /// <returns>How many of the rows want one.</returns>
+    private int QueueShortlists(int first, int count)
+    {
+        int queued = 0;
+        for (int i = 0; i < count; i++)
+        {
+            if (_outputs[first + i] is { Shortlist: { } shortlist, State: { } state })
+            {
+                HostShortlists[queued++] = _shortlists!.Item(shortlist, state.Logits, row: i, place: i);
+            }
+        }
+
+        if (queued > 0)
+        {
+            _stream.Upload(ShortlistTable, HostShortlists, queued * sizeof(ShortlistItem));
+            _shortlists!.Launch(_logits![0], ShortlistTable, queued);
+        }
+
+        return queued;
     }
 
     private void Norm(CudaNorm norm, ulong x, ulong rowOf, int rows, ulong output, CudaMatrix gates) =>
@@ -401,4 +445,7 @@ internal sealed unsafe class RowsPass : IPass
             GateRows = gates.Rows,
             Eps = _config.NormEps,
         });
+
+    /// <summary>A row whose logits are wanted: all of them, or a shortlist while they stay with the state.</summary>
+    private readonly record struct RowOutput(int Row, Memory<float> Logits, Shortlist? Shortlist = null, CudaState? State = null);
 }

@@ -32,6 +32,18 @@ __device__ void copy_bulk(uint shared, const void* global, uint bytes, uint barr
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier) : "memory");
 }
 
+/// Copies a box of the matrix that a map describes, from column col of row row on, and reports it to the barrier.
+__device__ void copy_tile(uint shared, const void* map, int col, int row, uint barrier)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier) : "memory");
+}
+
+/// The same, with a policy for the L2.
+__device__ void copy_tile(uint shared, const void* map, int col, int row, uint barrier, ulong policy)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier), "l"(policy) : "memory");
+}
+
 /// A barrier among some of a block's threads; 0 is __syncthreads' own.
 template <int Id, int Count>
 __device__ void barrier_of_some() { asm volatile("bar.sync %0, %1;" ::"n"(Id), "n"(Count) : "memory"); }

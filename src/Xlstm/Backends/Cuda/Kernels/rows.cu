@@ -48,7 +48,95 @@ struct NormRowsArgs
     float eps;
 };
 
-/// RMSNorm of a row a block, and from it the row's i and f preactivations, which stay float32.
+/// A warp's part of the dot products of a row with the gates' weights. Several warps share a gate where there are few.
+struct GateShare
+{
+    static constexpr int Held = 8; // vectors of the weights that a lane fetches ahead
+
+    int first;  // gate
+    int gates;
+    int parts;  // warps a gate
+    float4 held[Held];
+
+    __device__ GateShare(const NormRowsArgs& a)
+    {
+        first = a.gate_rows * block_y() / grid_y();
+        gates = a.gate_rows * (block_y() + 1) / grid_y() - first;
+        parts = gates > 0 && gates < Warps ? Warps / gates : 1;
+        if (warp_index() < gates * parts)
+        {
+#pragma unroll
+            for (int i = 0; i < Held; i++)
+            {
+                int k = column(warp_index(), i);
+                held[i] = k < a.cols ? *(const float4*)(row(a, warp_index()) + k) : float4{0, 0, 0, 0};
+            }
+        }
+    }
+
+    __device__ const float* row(const NormRowsArgs& a, int slot) const { return a.gate_weights + (long)(first + slot / parts) * a.cols; }
+
+    __device__ int column(int slot, int i) const { return (i * parts + slot % parts) * WarpSize * 4 + lane_index() * 4; }
+
+    /// The preactivations from the normed row [cols]; sums: float[Warps].
+    __device__ void write(const NormRowsArgs& a, const float* x, float* sums) const
+    {
+        float* out = a.gate_out + (long)block_x() * a.gate_rows;
+        for (int slot = warp_index(); slot < gates * parts; slot += Warps)
+        {
+            float sum = 0;
+            auto add = [&](const float4& w, int k)
+            {
+                float4 v = *(const float4*)(x + k);
+                sum = fma_of(w.x, v.x, fma_of(w.y, v.y, fma_of(w.z, v.z, fma_of(w.w, v.w, sum))));
+            };
+            bool fetched = slot == warp_index();
+#pragma unroll
+            for (int i = 0; i < Held; i++)
+            {
+                int k = column(slot, i);
+                if (fetched && k < a.cols)
+                {
+                    add(held[i], k);
+                }
+            }
+
+            const float* weights = row(a, slot);
+            for (int k = column(slot, fetched ? Held : 0); k < a.cols; k += parts * WarpSize * 4)
+            {
+                add(*(const float4*)(weights + k), k);
+            }
+
+            sum = warp_sum(sum);
+            if (lane_index() == 0)
+            {
+                if (parts == 1)
+                {
+                    out[first + slot] = sum + a.gate_bias[first + slot];
+                }
+                else
+                {
+                    sums[slot] = sum;
+                }
+            }
+        }
+
+        __syncthreads();
+        int gate = thread_index();
+        if (parts > 1 && gate < gates)
+        {
+            float sum = 0;
+            for (int part = 0; part < parts; part++)
+            {
+                sum += sums[gate * parts + part];
+            }
+
+            out[first + gate] = sum + a.gate_bias[first + gate];
+        }
+    }
+};
+
+/// RMSNorm of row block x, and from it the row's i and f preactivations, which stay float32, shared by the blocks of grid y.
 template <typename A>
 __device__ void norm_rows(const NormRowsArgs& a)
 {
@@ -56,6 +144,7 @@ __device__ void norm_rows(const NormRowsArgs& a)
     float* row = scratch + WarpSize; // [cols]
     int thread = thread_index();
     let_next_start();
+    GateShare share(a);
     wait_for_previous();
     const float* x = a.x + (long)(a.row_of ? a.row_of[block_x()] : block_x()) * a.width;
     float squares = 0;
@@ -78,28 +167,14 @@ __device__ void norm_rows(const NormRowsArgs& a)
             row[k] = value;
         }
 
-        store_value(out + k, value);
+        if (block_y() == 0)
+        {
+            store_value(out + k, value);
+        }
     }
 
     __syncthreads();
-    for (int gate = warp_index(); gate < a.gate_rows; gate += Warps)
-    {
-        const float* weights = a.gate_weights + (long)gate * a.cols;
-        float sum = 0;
-#pragma unroll 4
-        for (int k = lane_index() * 4; k < a.cols; k += WarpSize * 4)
-        {
-            float4 w = *(const float4*)(weights + k);
-            float4 v = *(const float4*)(row + k);
-            sum = fma_of(w.x, v.x, fma_of(w.y, v.y, fma_of(w.z, v.z, fma_of(w.w, v.w, sum))));
-        }
-
-        sum = warp_sum(sum);
-        if (lane_index() == 0)
-        {
-            a.gate_out[(long)block_x() * a.gate_rows + gate] = sum + a.gate_bias[gate];
-        }
-    }
+    share.write(a, row, scratch);
 }
 
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_bf16(const NormRowsArgs a) { norm_rows<bf16>(a); }
@@ -120,16 +195,16 @@ struct HeadRowsArgs
     float eps;
 };
 
-/// sigmoid(o) multihead_norm(h) of a row a block; the last block also puts n and m into the states.
+/// sigmoid(o) multihead_norm(h) of a row a block, which also puts n and m of the item of its number into its state.
 template <typename A, typename G>
 __device__ void head_rows(const HeadRowsArgs& a)
 {
     let_next_start();
     wait_for_previous();
     long token = block_x();
-    if (token == grid_x() - 1)
+    if (token < a.commit.count)
     {
-        commit_cell(a.commit, thread_index(), thread_count());
+        commit_item(a.commit, token, thread_index(), thread_count());
     }
 
     A* out = (A*)a.out + token * a.cols;
@@ -137,6 +212,49 @@ __device__ void head_rows(const HeadRowsArgs& a)
     for (int head = warp_index(); head < a.heads; head += Warps)
     {
         const float* h = a.h + token * a.width + head * dv;
+        constexpr int Held = 16; // values of a lane, for heads up to 512 wide: fetched once, all at once
+        if (dv <= Held * WarpSize)
+        {
+            float values[Held], weights[Held], gates[Held];
+            float sum = 0;
+#pragma unroll
+            for (int i = 0; i < Held; i++)
+            {
+                int j = i * WarpSize + lane_index(), k = head * dv + j;
+                bool inside = j < dv;
+                values[i] = inside ? h[j] : 0.0f;
+                weights[i] = inside ? a.norm[k] : 0.0f;
+                gates[i] = inside ? widen(((const G*)a.gate)[token * a.gate_ld + k]) : 0.0f;
+            }
+
+#pragma unroll
+            for (int i = 0; i < Held; i++)
+            {
+                sum += values[i];
+            }
+
+            float mean = warp_sum(sum) / dv, squares = 0;
+#pragma unroll
+            for (int i = 0; i < Held; i++)
+            {
+                float centred = i * WarpSize + lane_index() < dv ? values[i] - mean : 0.0f;
+                squares = fma_of(centred, centred, squares);
+            }
+
+            HeadNorm norm = {mean, 1.0f / sqrt_of(warp_sum(squares) / dv + a.eps)};
+#pragma unroll
+            for (int i = 0; i < Held; i++)
+            {
+                int j = i * WarpSize + lane_index(), k = head * dv + j;
+                if (j < dv)
+                {
+                    store_value(out + k, norm.apply(values[i], weights[i], a.norm_bias ? a.norm_bias[k] : 0.0f) * sigmoid(gates[i]));
+                }
+            }
+
+            continue;
+        }
+
         HeadNorm norm = head_norm(h, dv, a.eps);
         for (int j = lane_index(); j < dv; j += WarpSize)
         {

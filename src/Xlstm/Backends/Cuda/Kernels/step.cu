@@ -443,6 +443,12 @@ extern "C" __global__ void LAUNCH_BOUNDS(CellThreads, 2) cell_step(const CellSte
     int head = block_x() / slices;
     int slice = block_x() % slices;
     CellItem item = a.items[block_y()];
+    if (!item.state)
+    {
+        wait_for_previous();
+        return;
+    }
+
     float* state = item.state + a.block_offset;
     float* c = state + (long)head * a.dqk * a.dv;
     const float* n = state + (long)a.heads * a.dqk * a.dv + head * a.dqk;

@@ -18,6 +18,9 @@ public sealed record LoadOptions
     /// <summary>Where the model runs: "cpu", "cuda" (the first GPU that can), "cuda:N", or "auto": a GPU if there is one with enough memory free, else the CPU.</summary>
     public string Device { get; init; } = "cpu";
 
+    /// <summary>How the states of sessions are held; <see cref="StateFormat.BFloat16"/>, half the memory and half the traffic, on GPUs only. The arithmetic is float32 all the same.</summary>
+    public StateFormat State { get; init; } = StateFormat.Float32;
+
     /// <summary>Threads that compute, the caller's included; null picks the number of physical cores. Results do not depend on it.</summary>
     public int? Threads { get; init; }
 

@@ -53,8 +53,11 @@ public sealed class XlstmModel : IDisposable
     /// <summary>Bytes of weights in memory.</summary>
     public long WeightBytes => Backend.WeightBytes;
 
+    /// <summary>How the states of sessions are held.</summary>
+    public StateFormat StateFormat => Backend.State;
+
     /// <summary>Bytes of one session's recurrent state.</summary>
-    public long StateBytes => sizeof(float) * RecurrentState.FloatCount(Config);
+    public long StateBytes => Backend.StateBytes;
 
     /// <summary>Threads that compute.</summary>
     public int Threads => Backend.Threads;
@@ -110,7 +113,12 @@ public sealed class XlstmModel : IDisposable
         var recipe = new WeightRecipe(options.Weights ?? DefaultFormat(checkpoint), options.Mix);
         Tokenizer? tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Tokenizer.Load(checkpoint.Folder) : null;
         GenerationOptions defaults = GenerationConfig.Read(checkpoint.Folder);
-        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint, recipe.Format);
+        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint, recipe.Format, options.State);
+        if (gpu is null && options.State != StateFormat.Float32)
+        {
+            throw new XlstmException("states are held as float32 on the CPU: bfloat16 states need a GPU (--device cuda)");
+        }
+
         if (options.CheckMemory && gpu is null)
         {
             CheckMemory(checkpoint, recipe, threads);
@@ -118,7 +126,7 @@ public sealed class XlstmModel : IDisposable
 
         Backend backend = gpu is null
             ? CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken)
-            : CudaBackend.Load(gpu, checkpoint, recipe.Format, threads, progress, cancellationToken);
+            : CudaBackend.Load(gpu, checkpoint, recipe.Format, threads, options.State, progress, cancellationToken);
         return new XlstmModel(checkpoint, tokenizer, defaults, backend);
     }
 

@@ -11,19 +11,21 @@ internal sealed class CudaBackend : Backend
     private readonly XlstmConfig _config;
     private readonly CudaStream _stream;
     private readonly KernelSet _kernels;
+    private readonly CudaStateLayout _states;
     private readonly StepPass _step;
     private readonly RowsPass _rows;
     private readonly Lock _turn = new();
     private bool _disposed;
 
-    private CudaBackend(XlstmConfig config, CudaContext context, CudaWeights weights)
+    private CudaBackend(XlstmConfig config, CudaContext context, CudaWeights weights, StateFormat state)
     {
         (_config, _context, _weights) = (config, context, weights);
         context.MakeCurrent();
         _stream = new CudaStream(context);
-        _kernels = new KernelSet(context, weights.Format);
-        _step = new StepPass(config, context, _stream, weights, _kernels);
-        _rows = new RowsPass(config, context, _stream, weights, _kernels);
+        _states = new CudaStateLayout(config, state);
+        _kernels = new KernelSet(context, weights.Format, state);
+        _step = new StepPass(config, context, _stream, weights, _kernels, _states);
+        _rows = new RowsPass(config, context, _stream, weights, _kernels, _states);
         _stream.Synchronize();
     }
 
@@ -37,10 +39,19 @@ internal sealed class CudaBackend : Backend
     public override WeightFormat Weights => _weights.Format;
 
     /// <inheritdoc/>
+    public override StateFormat State => _states.Format;
+
+    /// <inheritdoc/>
+    public override long StateBytes => _states.ByteLength;
+
+    /// <inheritdoc/>
     public override long WeightBytes => _weights.Memory!.ByteLength;
 
     /// <inheritdoc/>
     public override int MaxBatchTokens => RowsPass.MaxTokens;
+
+    /// <inheritdoc/>
+    public override int SmallestChunk => MaxBatchTokens; // always the same cuts, since sums depend on them
 
     /// <summary>The model's sizes.</summary>
     public XlstmConfig Config => _config;
@@ -56,19 +67,20 @@ internal sealed class CudaBackend : Backend
     /// <param name="checkpoint">An opened checkpoint.</param>
     /// <param name="format">How the matrices are held.</param>
     /// <param name="threads">Threads that read.</param>
+    /// <param name="state">How the states of sessions are held.</param>
     /// <param name="progress">Told as bytes are read.</param>
     /// <param name="cancellationToken">Ends the load.</param>
     /// <exception cref="XlstmException">The device has too little memory, or the driver refuses.</exception>
     public static CudaBackend Load(
-        CudaDevice device, Checkpoint checkpoint, WeightFormat format, int threads, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
+        CudaDevice device, Checkpoint checkpoint, WeightFormat format, int threads, StateFormat state = StateFormat.Float32, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         var context = new CudaContext(device);
         try
         {
-            CudaWeights weights = CudaWeightLoader.Load(context, checkpoint, format, threads, progress, cancellationToken);
+            CudaWeights weights = CudaWeightLoader.Load(checkpoint, format, [(context, ModelStage.All(checkpoint.Config))], threads, progress, cancellationToken)[0];
             try
             {
-                return new CudaBackend(checkpoint.Config, context, weights);
+                return new CudaBackend(checkpoint.Config, context, weights, state);
             }
             catch
             {
@@ -84,11 +96,7 @@ internal sealed class CudaBackend : Backend
     }
 
     /// <inheritdoc/>
-    public override RecurrentState CreateState()
-    {
-        _context.MakeCurrent();
-        return new CudaState(this, new DeviceBuffer(_context, CudaState.DeviceBytes(_config), "the state of a session"));
-    }
+    public override RecurrentState CreateState() => new CudaState(this, _states, [CudaStatePart.Create(_context, _stream, _states, 0, _config.NumBlocks)]);
 
     /// <inheritdoc/>
     public override void Forward(ReadOnlySpan<BatchItem> items)
@@ -110,15 +118,13 @@ internal sealed class CudaBackend : Backend
         }
     }
 
-    /// <summary>Queues work of a state between batches and waits for it.</summary>
-    public void Exclusively(Action<CudaStream> work)
+    /// <summary>Does work on states between batches.</summary>
+    public void Exclusively(Action work)
     {
         lock (_turn)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            _context.MakeCurrent();
-            work(_stream);
-            _stream.Synchronize();
+            work();
         }
     }
 

@@ -20,19 +20,20 @@ internal sealed class CudaWeightLayout
 
     private readonly XlstmConfig _config;
     private readonly WeightFormat _format;
+    private readonly ModelStage _stage;
     private readonly Checkpoint? _checkpoint;
     private readonly List<CudaPlacement> _placements = [];
     private ulong _next;
 
-    private CudaWeightLayout(XlstmConfig config, WeightFormat format, Checkpoint? checkpoint, ulong start)
+    private CudaWeightLayout(XlstmConfig config, WeightFormat format, ModelStage stage, Checkpoint? checkpoint, ulong start)
     {
-        (_config, _format, _checkpoint, _next) = (config, format, checkpoint, start);
+        (_config, _format, _stage, _checkpoint, _next) = (config, format, stage, checkpoint, start);
     }
 
-    /// <summary>Bytes that a model's weights take.</summary>
-    public static long Measure(XlstmConfig config, WeightFormat format)
+    /// <summary>Bytes that a stage's weights take.</summary>
+    public static long Measure(XlstmConfig config, WeightFormat format, ModelStage stage)
     {
-        var layout = new CudaWeightLayout(config, format, null, Alignment);
+        var layout = new CudaWeightLayout(config, format, stage, null, Alignment);
         layout.Lay(null).Dispose();
         return (long)layout._next - Alignment;
     }
@@ -40,21 +41,22 @@ internal sealed class CudaWeightLayout
     /// <summary>Lays a checkpoint's weights out.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
     /// <param name="format">How the matrices are held.</param>
+    /// <param name="stage">Which of them.</param>
     /// <param name="memory">Of <see cref="Measure"/> bytes; owned by the weights from here on.</param>
-    public static (CudaWeights Weights, IReadOnlyList<CudaPlacement> Placements) Bind(Checkpoint checkpoint, WeightFormat format, DeviceBuffer memory)
+    public static (CudaWeights Weights, IReadOnlyList<CudaPlacement> Placements) Bind(Checkpoint checkpoint, WeightFormat format, ModelStage stage, DeviceBuffer memory)
     {
-        var layout = new CudaWeightLayout(checkpoint.Config, format, checkpoint, memory.Address);
+        var layout = new CudaWeightLayout(checkpoint.Config, format, stage, checkpoint, memory.Address);
         return (layout.Lay(memory), layout._placements);
     }
 
     private CudaWeights Lay(DeviceBuffer? memory)
     {
         XlstmConfig c = _config;
-        CudaMatrix embeddings = Matrix(c.VocabSize, c.EmbeddingDim, _checkpoint?.Embeddings);
-        var blocks = new CudaBlockWeights[c.NumBlocks];
+        CudaMatrix embeddings = _stage.HasEmbeddings ? Matrix(c.VocabSize, c.EmbeddingDim, _checkpoint?.Embeddings) : default;
+        var blocks = new CudaBlockWeights[_stage.Blocks];
         for (int i = 0; i < blocks.Length; i++)
         {
-            BlockTensors? t = _checkpoint?.Blocks[i];
+            BlockTensors? t = _checkpoint?.Blocks[_stage.FirstBlock + i];
             blocks[i] = new CudaBlockWeights
             {
                 NormMlstm = Norm(c.EmbeddingDim, t?.NormMlstm, t?.NormMlstmBias),
@@ -82,8 +84,10 @@ internal sealed class CudaWeightLayout
             Memory = memory,
             Embeddings = embeddings,
             Blocks = blocks,
-            OutNorm = c.AddOutNorm ? Norm(c.EmbeddingDim, _checkpoint?.OutNorm, _checkpoint?.OutNormBias) : default,
-            LmHead = c.TieWordEmbeddings ? embeddings : Matrix(c.VocabSize, c.EmbeddingDim, _checkpoint?.LmHead),
+            OutNorm = _stage.HasHead && c.AddOutNorm ? Norm(c.EmbeddingDim, _checkpoint?.OutNorm, _checkpoint?.OutNormBias) : default,
+            LmHead = !_stage.HasHead ? default
+                : c.TieWordEmbeddings && _stage.HasEmbeddings ? embeddings
+                : Matrix(c.VocabSize, c.EmbeddingDim, c.TieWordEmbeddings ? _checkpoint?.Embeddings : _checkpoint?.LmHead),
         };
     }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.ExceptionServices;
 using Xlstm.Backends.Cuda.Interop;
 using Xlstm.Checkpoints;
@@ -19,51 +18,54 @@ internal sealed unsafe class CudaWeightLoader
 
     private readonly Checkpoint _checkpoint;
     private readonly IReadOnlyList<CudaPlacement> _placements;
-    private readonly IProgress<LoadProgress>? _progress;
-    private readonly long[] _shardBytesLeft;
-    private readonly long _bytes;
-    private readonly Lock _progressLock = new();
-    private long _bytesDone;
-    private int _shardsDone;
+    private readonly LoadMeter _meter;
 
-    private CudaWeightLoader(Checkpoint checkpoint, IReadOnlyList<CudaPlacement> placements, IProgress<LoadProgress>? progress)
-    {
-        (_checkpoint, _placements, _progress) = (checkpoint, placements, progress);
-        _shardBytesLeft = new long[checkpoint.Shards.Count];
-        foreach (CudaPlacement placement in placements)
-        {
-            CheckpointTensor source = placement.Source;
-            long bytes = (long)source.Rows * source.Cols * source.ElementSize;
-            _shardBytesLeft[source.ShardIndex] += bytes;
-            _bytes += bytes;
-        }
+    private CudaWeightLoader(Checkpoint checkpoint, IReadOnlyList<CudaPlacement> placements, LoadMeter meter) =>
+        (_checkpoint, _placements, _meter) = (checkpoint, placements, meter);
 
-        _shardsDone = _shardBytesLeft.Count(left => left == 0);
-    }
-
-    /// <summary>Loads a checkpoint's weights.</summary>
-    /// <param name="context">Where to.</param>
+    /// <summary>Loads a checkpoint's weights, stage by stage.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
     /// <param name="format">How the matrices are held.</param>
+    /// <param name="places">The stages and where they go.</param>
     /// <param name="threads">Threads that read.</param>
     /// <param name="progress">Told after every chunk.</param>
     /// <param name="cancellationToken">Honoured between chunks.</param>
+    /// <returns>Each stage's weights.</returns>
     /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in the format.</exception>
-    /// <exception cref="XlstmException">The device has too little memory, or fails.</exception>
-    public static CudaWeights Load(
-        CudaContext context, Checkpoint checkpoint, WeightFormat format, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken)
+    /// <exception cref="XlstmException">A device has too little memory, or fails.</exception>
+    public static CudaWeights[] Load(
+        Checkpoint checkpoint,
+        WeightFormat format,
+        IReadOnlyList<(CudaContext Context, ModelStage Stage)> places,
+        int threads,
+        IProgress<LoadProgress>? progress,
+        CancellationToken cancellationToken)
     {
-        context.MakeCurrent();
-        var memory = new DeviceBuffer(context, CudaWeightLayout.Measure(checkpoint.Config, format), "the model");
+        var loaded = new List<CudaWeights>();
         try
         {
-            (CudaWeights weights, IReadOnlyList<CudaPlacement> placements) = CudaWeightLayout.Bind(checkpoint, format, memory);
-            new CudaWeightLoader(checkpoint, placements, progress).Fill(context, Math.Min(threads, MaxReaders), cancellationToken);
-            return weights;
+            var placements = new List<IReadOnlyList<CudaPlacement>>();
+            foreach ((CudaContext context, ModelStage stage) in places)
+            {
+                context.MakeCurrent();
+                var memory = new DeviceBuffer(context, CudaWeightLayout.Measure(checkpoint.Config, format, stage), "the model");
+                (CudaWeights weights, IReadOnlyList<CudaPlacement> placed) = CudaWeightLayout.Bind(checkpoint, format, stage, memory);
+                loaded.Add(weights);
+                placements.Add(placed);
+            }
+
+            var meter = new LoadMeter(checkpoint.Shards.Count, placements.SelectMany(stage => stage).Select(placement => placement.Source), progress);
+            for (int i = 0; i < loaded.Count; i++)
+            {
+                places[i].Context.MakeCurrent();
+                new CudaWeightLoader(checkpoint, placements[i], meter).Fill(places[i].Context, Math.Min(threads, MaxReaders), cancellationToken);
+            }
+
+            return [.. loaded];
         }
         catch
         {
-            memory.Dispose();
+            loaded.ForEach(weights => weights.Dispose());
             throw;
         }
     }
@@ -87,7 +89,6 @@ internal sealed unsafe class CudaWeightLoader
             }
         }
 
-        Report(0, 0);
         int slotBytes = Math.Max(SlotBytes, _placements.Max(p => p.Source.Cols * p.Source.ElementSize));
         int next = -1;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -157,7 +158,7 @@ internal sealed unsafe class CudaWeightLoader
             SourceType = (int)source.ElementType,
         });
         slot.Done.Record(slots.Stream);
-        Report(source.ShardIndex, bytes);
+        _meter.Add(source, chunk.Count);
     }
 
     private CheckpointException Refuse(CudaPlacement placement, long element)
@@ -173,26 +174,7 @@ internal sealed unsafe class CudaWeightLoader
             ElementType.BFloat16 => BitConverter.Int32BitsToSingle(BitConverter.ToUInt16(bits) << 16),
             _ => (float)BitConverter.ToHalf(bits),
         };
-        string file = Path.Combine(_checkpoint.Folder, _checkpoint.Shards[source.ShardIndex].Name);
-        string found = float.IsFinite(value)
-            ? string.Create(CultureInfo.InvariantCulture, $"{value:R}, which bfloat16 cannot hold (--weights float32 can)")
-            : string.Create(CultureInfo.InvariantCulture, $"{value}; weights must be finite numbers");
-        return new CheckpointException($"{file}: tensor {source.Name} has at row {row}, column {col} the value {found}");
-    }
-
-    private void Report(int shard, long bytes)
-    {
-        lock (_progressLock)
-        {
-            _bytesDone += bytes;
-            _shardBytesLeft[shard] -= bytes;
-            if (bytes > 0 && _shardBytesLeft[shard] == 0)
-            {
-                _shardsDone++;
-            }
-
-            _progress?.Report(new LoadProgress(_shardsDone, _shardBytesLeft.Length, _bytesDone, _bytes));
-        }
+        return WeightFault.At(_checkpoint, source, row, col, value);
     }
 
     private readonly record struct Chunk(int Placement, int First, int Count);

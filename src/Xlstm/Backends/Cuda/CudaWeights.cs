@@ -45,7 +45,7 @@ internal sealed class CudaBlockWeights
     public required CudaMatrix ProjDown { get; init; }
 }
 
-/// <summary>All weights of a model in one piece of device memory.</summary>
+/// <summary>The weights of a stage in one piece of device memory.</summary>
 internal sealed class CudaWeights : IDisposable
 {
     public required WeightFormat Format { get; init; }
@@ -53,14 +53,16 @@ internal sealed class CudaWeights : IDisposable
     /// <summary>What holds them all; null while they are only measured.</summary>
     public DeviceBuffer? Memory { get; init; }
 
-    /// <summary>[V, D].</summary>
+    /// <summary>[V, D]; without an address where the stage has none.</summary>
     public required CudaMatrix Embeddings { get; init; }
 
+    /// <summary>The stage's own blocks.</summary>
     public required CudaBlockWeights[] Blocks { get; init; }
 
+    /// <summary>Of the stage that makes logits, if the model has it.</summary>
     public required CudaNorm OutNorm { get; init; }
 
-    /// <summary>[V, D]; the embeddings where they are tied.</summary>
+    /// <summary>[V, D]; the embeddings where they are tied and here; without an address where the stage makes no logits.</summary>
     public required CudaMatrix LmHead { get; init; }
 
     /// <summary>Bytes an element of a matrix.</summary>

@@ -13,8 +13,9 @@ internal static class DeviceChoice
     /// <param name="device">"auto", "cpu", "cuda" or "cuda:N".</param>
     /// <param name="checkpoint">The model.</param>
     /// <param name="format">How its weights are to be held.</param>
+    /// <param name="state">How the states of sessions are to be held.</param>
     /// <exception cref="XlstmException">It is none of these, or the GPU asked for is not there or cannot run the model.</exception>
-    public static CudaDevice? Choose(string device, Checkpoint checkpoint, WeightFormat format)
+    public static CudaDevice? Choose(string device, Checkpoint checkpoint, WeightFormat format, StateFormat state)
     {
         ArgumentNullException.ThrowIfNull(device);
         string name = device.ToLowerInvariant();
@@ -23,7 +24,7 @@ internal static class DeviceChoice
             case "cpu":
                 return null;
             case "auto":
-                return CudaDevice.Find(out _).FirstOrDefault(gpu => WhyNot(gpu, checkpoint, format) is null);
+                return CudaDevice.Find(out _).FirstOrDefault(gpu => WhyNot(gpu, checkpoint, format, state) is null);
             default:
                 break;
         }
@@ -35,11 +36,11 @@ internal static class DeviceChoice
         }
 
         CudaDevice chosen = name == Cuda ? CudaDevice.Find(out _).FirstOrDefault(gpu => gpu.Fault is null) ?? CudaDevice.Get(0) : CudaDevice.Get(ordinal);
-        return WhyNot(chosen, checkpoint, format) is { } fault ? throw new XlstmException(fault) : chosen;
+        return WhyNot(chosen, checkpoint, format, state) is { } fault ? throw new XlstmException(fault) : chosen;
     }
 
     /// <summary>Why a GPU cannot run a model, in one line; null if it can.</summary>
-    private static string? WhyNot(CudaDevice gpu, Checkpoint checkpoint, WeightFormat format)
+    private static string? WhyNot(CudaDevice gpu, Checkpoint checkpoint, WeightFormat format, StateFormat state)
     {
         if (gpu.Fault is { } fault)
         {
@@ -57,7 +58,7 @@ internal static class DeviceChoice
         }
 
         XlstmConfig config = checkpoint.Config;
-        long need = CudaWeightLayout.Measure(config, format) + CudaState.DeviceBytes(config) + RowsPass.WorkspaceBytes(config, format);
+        long need = CudaWeightLayout.Measure(config, format, ModelStage.All(config)) + new CudaStateLayout(config, state).ByteLength + RowsPass.WorkspaceBytes(config, format);
         using var context = new CudaContext(gpu);
         long free = context.FreeMemory;
         return need <= free

@@ -23,6 +23,8 @@ internal sealed unsafe class RowsPass : IDisposable
     private readonly CudaStream _stream;
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
+    private readonly CudaStateLayout _states;
+    private readonly CellStep _cellStep;
     private readonly MatMul _matMul;
     private readonly CudaKernel? _scan;
     private readonly PinnedBuffer _control;
@@ -39,9 +41,10 @@ internal sealed unsafe class RowsPass : IDisposable
     private int _longest;
     private bool _singles;
 
-    public RowsPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
+    public RowsPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels, CudaStateLayout states)
     {
-        (_config, _context, _stream, _weights, _kernels) = (config, context, stream, weights, kernels);
+        (_config, _context, _stream, _weights, _kernels, _states) = (config, context, stream, weights, kernels, states);
+        _cellStep = new CellStep(config, context, kernels, states.Format);
         _control = new PinnedBuffer(context, ControlBytes);
         _controlCopy = new DeviceArena(context, stream, "the list of a batch", ControlBytes);
         _hostLogits = new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize));
@@ -109,8 +112,6 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private int NormSharedBytes => sizeof(float) * (ScratchFloats + CudaMatrix.Pad(_config.EmbeddingDim));
 
-    private int CellStepSharedBytes => sizeof(float) * (ScratchFloats + (4 * Threads) + (2 * _config.QkHeadDim));
-
     private int ScoresSharedBytes => (2 * Chunk * _config.QkHeadDim * sizeof(ushort)) + Math.Max(1024, (int)Floats(ChunkScalarFloats));
 
     // cell_chunks.cu: two buffers of q, k, scores and scalars; v twice and C in rows of 128 bytes.
@@ -172,7 +173,7 @@ internal sealed unsafe class RowsPass : IDisposable
             ArgumentOutOfRangeException.ThrowIfZero(tokens.Length, nameof(items));
             ArgumentOutOfRangeException.ThrowIfGreaterThan(_rows + tokens.Length, MaxTokens, nameof(items));
             tokens.CopyTo(new Span<int>(HostIds + _rows, tokens.Length));
-            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address, FirstRow = _rows, Tokens = tokens.Length };
+            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address(0), FirstRow = _rows, Tokens = tokens.Length };
             _singles &= tokens.Length == 1;
             int wanted = item.Output switch { Output.None => 0, Output.LastLogits => 1, _ => tokens.Length };
             for (int j = 0; j < wanted; j++)
@@ -269,16 +270,15 @@ internal sealed unsafe class RowsPass : IDisposable
 
         // The cell in bfloat16 products takes q, k, v, o as such.
         bool half = _chunks > 0;
-        long blockOffset = block * CudaState.BlockStride(c);
         Norm(w.NormMlstm, X, 0, _rows, Input, w.Gates);
         _matMul.Run(half ? MatMulResult.StoreHalf : MatMulResult.Store, w.Qkvo, MatMulInput.Norm, Qkvo, _rows, w.Qkvo.Rows);
         if (half)
         {
-            CellInChunks(w, blockOffset);
+            CellInChunks(w, block);
         }
         else
         {
-            Cell(w, blockOffset);
+            Cell(w, block);
         }
 
         _stream.Launch(half ? _kernels.HeadRowsHalf! : _kernels.HeadRows, _rows, 1, Threads, 0, new HeadRowsArguments
@@ -293,7 +293,7 @@ internal sealed unsafe class RowsPass : IDisposable
                 Items = Items,
                 NewN = NewN,
                 NewM = NewM,
-                NOffset = blockOffset + ((long)c.QkDim * c.VHeadDim),
+                NOffset = _states.VectorFloats(block),
                 Count = _items,
                 Heads = c.NumHeads,
                 Dqk = c.QkHeadDim,
@@ -307,12 +307,10 @@ internal sealed unsafe class RowsPass : IDisposable
         _matMul.Run(MatMulResult.Add, w.OutProj, MatMulInput.Heads, X, _rows, c.EmbeddingDim);
     }
 
-    private void Cell(CudaBlockWeights w, long blockOffset)
+    private void Cell(CudaBlockWeights w, int block)
     {
         XlstmConfig c = _config;
-        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
-        (CudaKernel kernel, int shared) = _singles ? (_kernels.CellStep, CellStepSharedBytes) : (_kernels.CellRows, CellRowsSharedBytes);
-        _stream.Launch(kernel, c.NumHeads * slices, _items, Threads, shared, new CellArguments
+        var arguments = new CellArguments
         {
             Items = Items,
             Qkvo = Qkvo,
@@ -320,17 +318,25 @@ internal sealed unsafe class RowsPass : IDisposable
             H = H,
             NewN = NewN,
             NewM = NewM,
-            BlockOffset = blockOffset,
+            BlockOffset = _states.BlockFloats(block),
             Stride = w.Qkvo.Rows,
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,
             Dv = c.VHeadDim,
             GateCap = c.GateSoftCap ?? 0,
             Eps = c.Eps,
-        });
+        };
+        if (_singles)
+        {
+            _cellStep.Launch(_stream, arguments, _items);
+            return;
+        }
+
+        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
+        _stream.Launch(_kernels.CellRows, c.NumHeads * slices, _items, Threads, CellRowsSharedBytes, arguments);
     }
 
-    private void CellInChunks(CudaBlockWeights w, long blockOffset)
+    private void CellInChunks(CudaBlockWeights w, int block)
     {
         XlstmConfig c = _config;
         var arguments = new CellChunksArguments
@@ -344,7 +350,7 @@ internal sealed unsafe class RowsPass : IDisposable
             Scores = Scores,
             Scalars = ChunkScalars,
             FirstChunk = FirstChunks,
-            BlockOffset = blockOffset,
+            BlockOffset = _states.BlockFloats(block),
             Stride = w.Qkvo.Rows,
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,

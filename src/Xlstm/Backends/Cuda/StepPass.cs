@@ -6,8 +6,6 @@ namespace Xlstm.Backends.Cuda;
 internal sealed unsafe class StepPass : IDisposable
 {
     private const int Threads = 256;
-    private const int CellColumns = 32;
-    private const int ScratchFloats = 32;
     private const int NormVectors = 4;
     private const int DownVectors = 8;
 
@@ -20,8 +18,10 @@ internal sealed unsafe class StepPass : IDisposable
     private readonly CudaStream _stream;
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
+    private readonly CudaStateLayout _states;
     private readonly DeviceArena _arena;
     private readonly PinnedBuffer _host;
+    private readonly CellStep _cell;
     private readonly MatVec _qkvo;
     private readonly MatVec _out;
     private readonly MatVec _up;
@@ -30,9 +30,9 @@ internal sealed unsafe class StepPass : IDisposable
     private CudaGraph? _graph;
     private CudaGraph? _graphWithLogits;
 
-    public StepPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
+    public StepPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels, CudaStateLayout states)
     {
-        (_config, _context, _stream, _weights, _kernels) = (config, context, stream, weights, kernels);
+        (_config, _context, _stream, _weights, _kernels, _states) = (config, context, stream, weights, kernels, states);
         _arena = new DeviceArena(
             context,
             stream,
@@ -57,7 +57,7 @@ internal sealed unsafe class StepPass : IDisposable
         _lmHead = config.AddOutNorm
             ? new MatVec(context, kernels, kernels.StepLogits, "stream_logits", NormVectors, weights.LmHead)
             : new MatVec(context, kernels, kernels.StepLogitsPlain, null, 0, weights.LmHead);
-        SharedMemory.Allow(context, kernels.CellStep, CellSharedBytes, $"a head width of {config.QkHeadDim}");
+        _cell = new CellStep(config, context, kernels, states.Format);
     }
 
     private ulong Control => _arena[0];
@@ -78,8 +78,6 @@ internal sealed unsafe class StepPass : IDisposable
 
     private ulong Logits => _arena[8];
 
-    private int CellSharedBytes => sizeof(float) * (ScratchFloats + (4 * Threads) + (2 * _config.QkHeadDim));
-
     /// <summary>Bytes of device memory.</summary>
     public long ByteLength => _arena.ByteLength;
 
@@ -89,7 +87,7 @@ internal sealed unsafe class StepPass : IDisposable
     /// <param name="logits">float32 [V] to write, or empty.</param>
     public void Run(CudaState state, int id, Span<float> logits)
     {
-        *(CellItem*)_host.Pointer = new CellItem { State = state.Address, FirstRow = 0, Tokens = 1 };
+        *(CellItem*)_host.Pointer = new CellItem { State = state.Address(0), FirstRow = 0, Tokens = 1 };
         *(int*)(_host.Pointer + IdOffset) = id;
         _stream.Upload(Control, _host.Pointer, ControlBytes);
         if (logits.IsEmpty)
@@ -150,9 +148,7 @@ internal sealed unsafe class StepPass : IDisposable
         (qkvo.GateWeights, qkvo.GateBias, qkvo.GateOut, qkvo.GateRows) = (w.Gates.Address, w.Gates.Bias, Gates, w.Gates.Rows);
         _qkvo.Launch(_stream, qkvo);
 
-        long blockOffset = block * CudaState.BlockStride(c);
-        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
-        _stream.Launch(_kernels.CellStep, c.NumHeads * slices, 1, Threads, CellSharedBytes, new CellArguments
+        var cell = new CellArguments
         {
             Items = Control,
             Qkvo = Qkvo,
@@ -160,14 +156,15 @@ internal sealed unsafe class StepPass : IDisposable
             H = H,
             NewN = NewN,
             NewM = NewM,
-            BlockOffset = blockOffset,
+            BlockOffset = _states.BlockFloats(block),
             Stride = w.Qkvo.Rows,
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,
             Dv = c.VHeadDim,
             GateCap = c.GateSoftCap ?? 0,
             Eps = c.Eps,
-        });
+        };
+        _cell.Launch(_stream, cell, items: 1);
 
         MatVecArguments project = Product(w.OutProj, H, X);
         project.Gate = Qkvo + (ulong)Floats((2 * c.QkDim) + c.VDim);
@@ -177,7 +174,7 @@ internal sealed unsafe class StepPass : IDisposable
             Items = Control,
             NewN = NewN,
             NewM = NewM,
-            NOffset = blockOffset + ((long)c.QkDim * c.VHeadDim),
+            NOffset = _states.VectorFloats(block),
             Count = 1,
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.ExceptionServices;
 using System.Runtime.Intrinsics;
 using Xlstm.Memory;
@@ -18,27 +17,10 @@ internal sealed unsafe class PackedLoader
     private const float BFloat16Overflow = 3.3961775e38f;
 
     private readonly Checkpoint _checkpoint;
-    private readonly IProgress<LoadProgress>? _progress;
-    private readonly long[] _shardBytesLeft;
-    private readonly long _bytes;
-    private readonly Lock _progressLock = new();
-    private long _bytesDone;
-    private int _shardsDone;
+    private readonly LoadMeter _meter;
 
-    private PackedLoader(Checkpoint checkpoint, IReadOnlyList<Placement> placements, IProgress<LoadProgress>? progress)
-    {
-        (_checkpoint, _progress) = (checkpoint, progress);
-        _shardBytesLeft = new long[checkpoint.Shards.Count];
-        foreach (Placement placement in placements)
-        {
-            CheckpointTensor source = placement.Source;
-            long bytes = (long)source.Rows * source.Cols * source.ElementSize;
-            _shardBytesLeft[source.ShardIndex] += bytes;
-            _bytes += bytes;
-        }
-
-        _shardsDone = _shardBytesLeft.Count(left => left == 0);
-    }
+    private PackedLoader(Checkpoint checkpoint, IReadOnlyList<Placement> placements, IProgress<LoadProgress>? progress) =>
+        (_checkpoint, _meter) = (checkpoint, new LoadMeter(checkpoint.Shards.Count, placements.Select(placement => placement.Source), progress));
 
     /// <summary>Loads a checkpoint's weights into memory of their own.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
@@ -99,7 +81,6 @@ internal sealed unsafe class PackedLoader
             }
         }
 
-        Report(0, 0);
         try
         {
             Parallel.ForEach(
@@ -109,8 +90,7 @@ internal sealed unsafe class PackedLoader
                 (chunk, _, buffers) =>
                 {
                     FillChunk(chunk.Placement, chunk.First, chunk.Count, buffers);
-                    CheckpointTensor source = chunk.Placement.Source;
-                    Report(source.ShardIndex, (long)chunk.Count * source.Cols * source.ElementSize);
+                    _meter.Add(chunk.Placement.Source, chunk.Count);
                     return buffers;
                 },
                 _ => { });
@@ -184,26 +164,7 @@ internal sealed unsafe class PackedLoader
             col++;
         }
 
-        string file = Path.Combine(_checkpoint.Folder, _checkpoint.Shards[source.ShardIndex].Name);
-        string found = float.IsFinite(values[col])
-            ? string.Create(CultureInfo.InvariantCulture, $"{values[col]}, which bfloat16 cannot hold (float32 can)")
-            : string.Create(CultureInfo.InvariantCulture, $"{values[col]}; weights must be finite numbers");
-        throw new CheckpointException($"{file}: tensor {source.Name} has at row {row}, column {col} the value {found}");
-    }
-
-    private void Report(int shard, long bytes)
-    {
-        lock (_progressLock)
-        {
-            _bytesDone += bytes;
-            _shardBytesLeft[shard] -= bytes;
-            if (bytes > 0 && _shardBytesLeft[shard] == 0)
-            {
-                _shardsDone++;
-            }
-
-            _progress?.Report(new LoadProgress(_shardsDone, _shardBytesLeft.Length, _bytesDone, _bytes));
-        }
+        throw WeightFault.At(_checkpoint, source, row, col, values[col]);
     }
 
     /// <summary>One thread's buffers, grown to the largest chunk it has met.</summary>

@@ -10,21 +10,22 @@ namespace Xlstm.Benchmarks;
 /// <summary>A model of any size with random weights on a GPU: bandwidth of a copy, load, decode, prefill, batches.</summary>
 internal static class CudaBenchmark
 {
-    /// <param name="args">[--like SIZE] [--model FOLDER] [--weights FORMAT] [--tokens N] [--batches 8,32] [--prefill 2048,16384] [--log].</param>
+    /// <param name="args">[--like SIZE] [--model FOLDER] [--weights FORMAT] [--state FORMAT] [--tokens N] [--batches 8,32] [--prefill 2048,16384] [--log].</param>
     public static int Run(string[] args)
     {
         string Option(string name, string otherwise) => Array.IndexOf(args, name) is >= 0 and var i && i + 1 < args.Length ? args[i + 1] : otherwise;
         int[] Numbers(string name, string otherwise) => [.. Option(name, otherwise).Split(',', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
         WeightFormat format = Enum.Parse<WeightFormat>(Option("--weights", "bfloat16"), ignoreCase: true);
+        StateFormat state = Enum.Parse<StateFormat>(Option("--state", "float32"), ignoreCase: true);
         CudaDevice device = CudaDevice.Get(0);
-        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {format}");
+        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {format}, states {state}");
         double copy = CopyBandwidth(device);
         Console.WriteLine($"device copy                 {copy,10:f0} GB/s read + written");
 
         long start = Stopwatch.GetTimestamp();
         string folder = Option("--model", "");
         using Checkpoint checkpoint = folder.Length > 0 ? Checkpoint.Open(folder) : Synthesizer.Open(KnownSizes.Resolve(Option("--like", "xlstm-7b")));
-        using CudaBackend backend = CudaBackend.Load(device, checkpoint, format, Environment.ProcessorCount);
+        using CudaBackend backend = CudaBackend.Load(device, checkpoint, format, Environment.ProcessorCount, state);
         Console.WriteLine($"load                        {Stopwatch.GetElapsedTime(start).TotalSeconds,10:f2} s{(folder.Length > 0 ? "" : " (weights made up on the way)")}, weights {backend.WeightBytes / 1e9:f2} GB, workspace {backend.WorkspaceBytes / 1e9:f2} GB");
         if (args.Contains("--log"))
         {
@@ -44,7 +45,7 @@ internal static class CudaBenchmark
 
         foreach (int size in Numbers("--batches", "2,8,32"))
         {
-            Batch(backend, config, size);
+            Batch(backend, config, size, copy);
         }
 
         return 0;
@@ -91,8 +92,7 @@ internal static class CudaBenchmark
 
         Array.Sort(times);
         double median = times[tokens / 2];
-        long embedding = config.TieWordEmbeddings ? 0 : (long)config.VocabSize * config.EmbeddingDim * (backend.Weights == WeightFormat.Float32 ? 4 : 2);
-        double bytes = backend.WeightBytes - embedding + (2.0 * sizeof(float) * RecurrentState.FloatCount(config));
+        double bytes = StepBytes(backend, config) + (2.0 * backend.StateBytes);
         Console.WriteLine($"decode, batch 1             {1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
     }
 
@@ -117,7 +117,7 @@ internal static class CudaBenchmark
         Console.WriteLine($"prefill, {tokens,6} tokens      {tokens / best,10:f0} tok/s, {best * 1e3:f2} ms to the first token, best of 4; {2.0 * config.ParameterCount * tokens / best / 1e12:f0} TFLOP/s");
     }
 
-    private static void Batch(CudaBackend backend, XlstmConfig config, int size)
+    private static void Batch(CudaBackend backend, XlstmConfig config, int size, double copy)
     {
         var states = new RecurrentState[size];
         try
@@ -128,25 +128,33 @@ internal static class CudaBenchmark
             }
 
             float[][] logits = [.. states.Select(_ => new float[config.VocabSize])];
-            BatchItem[] items = [.. states.Select((state, i) => new BatchItem(state, new[] { i }, Output.LastLogits, logits[i]))];
-            var times = new double[20];
-            for (int i = -5; i < times.Length; i++)
+            foreach (Output output in new[] { Output.None, Output.LastLogits })
             {
-                long start = Stopwatch.GetTimestamp();
-                backend.Forward(items);
-                if (i >= 0)
+                BatchItem[] items = [.. states.Select((state, i) => new BatchItem(state, new[] { i }, output, logits[i]))];
+                var times = new double[20];
+                for (int i = -5; i < times.Length; i++)
                 {
-                    times[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                    long start = Stopwatch.GetTimestamp();
+                    backend.Forward(items);
+                    if (i >= 0)
+                    {
+                        times[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                    }
                 }
-            }
 
-            Array.Sort(times);
-            double median = times[times.Length / 2];
-            Console.WriteLine($"decode, batch {size,-3}           {size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step");
+                Array.Sort(times);
+                double median = times[times.Length / 2];
+                double bytes = StepBytes(backend, config) + (size * 2.0 * backend.StateBytes) - (output == Output.None ? 2.0 * config.VocabSize * config.EmbeddingDim : 0);
+                Console.WriteLine($"decode, batch {size,-3} {(output == Output.None ? "no logits " : "    logits")}{size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
+            }
         }
         finally
         {
             Array.ForEach(states, state => state?.Dispose());
         }
     }
+
+    /// <summary>Bytes of the weights that a step reads.</summary>
+    private static double StepBytes(CudaBackend backend, XlstmConfig config) =>
+        backend.WeightBytes - (config.TieWordEmbeddings ? 0 : (double)config.VocabSize * config.EmbeddingDim * (backend.Weights == WeightFormat.Float32 ? 4 : 2));
 }

@@ -10,6 +10,8 @@ switch (args)
         return SessionBenchmark.Run(rest);
     case ["cuda", .. string[] rest]:
         return CudaBenchmark.Run(rest);
+    case ["cuda-products", .. string[] rest]:
+        return CudaProductsBenchmark.Run(rest);
     default:
         Console.Error.WriteLine("""
             usage: Xlstm.Benchmarks kernels [BenchmarkDotNet arguments]

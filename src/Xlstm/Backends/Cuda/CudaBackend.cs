@@ -13,7 +13,9 @@ internal sealed class CudaBackend : Backend
     private readonly KernelSet _kernels;
     private readonly CudaStateLayout _states;
     private readonly StepPass _step;
+    private readonly MatMul _matMul;
     private readonly RowsPass _rows;
+    private readonly BatchPass _batch;
     private readonly Lock _turn = new();
     private bool _disposed;
 
@@ -25,7 +27,10 @@ internal sealed class CudaBackend : Backend
         _states = new CudaStateLayout(config, state);
         _kernels = new KernelSet(context, weights.Format, state);
         _step = new StepPass(config, context, _stream, weights, _kernels, _states);
-        _rows = new RowsPass(config, context, _stream, weights, _kernels, _states);
+        _matMul = new MatMul(config, context, _stream, weights, _kernels);
+        var forward = new RowsForward(config, context, _stream, weights, _kernels, _states, _matMul);
+        _rows = new RowsPass(config, context, _stream, forward, _matMul, weights.ElementSize);
+        _batch = new BatchPass(config, context, _stream, forward, _matMul, weights.ElementSize);
         _stream.Synchronize();
     }
 
@@ -57,7 +62,8 @@ internal sealed class CudaBackend : Backend
     public XlstmConfig Config => _config;
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public long WorkspaceBytes => _step.ByteLength + RowsPass.WorkspaceBytes(_config, _weights.Format);
+    public long WorkspaceBytes =>
+        _step.ByteLength + _matMul.WorkspaceBytes + RowsPass.WorkspaceBytes(_config, _weights.ElementSize) + BatchPass.WorkspaceBytes(_config, _weights.ElementSize);
 
     /// <summary>What the driver's compiler says of the kernels.</summary>
     public string CompilerLog => _kernels.Log;
@@ -114,7 +120,14 @@ internal sealed class CudaBackend : Backend
                 return;
             }
 
-            _rows.Run(items);
+            if (BatchPass.Takes(items))
+            {
+                _batch.Run(items);
+            }
+            else
+            {
+                _rows.Run(items);
+            }
         }
     }
 
@@ -137,7 +150,9 @@ internal sealed class CudaBackend : Backend
             {
                 _disposed = true;
                 _step.Dispose();
+                _batch.Dispose();
                 _rows.Dispose();
+                _matMul.Dispose();
                 _kernels.Dispose();
                 _stream.Dispose();
                 _weights.Dispose();

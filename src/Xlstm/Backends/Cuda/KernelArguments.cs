@@ -127,6 +127,20 @@ internal struct WgmmaArguments
     public ulong WeightsMap;
 }
 
+/// <summary>FewArgs of matmul_few_wgmma.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct FewArguments
+{
+    public MatMulArguments Product;
+    public ulong InputMap;
+    public ulong WeightsMap;
+    public ulong Pieces;
+    public ulong Arrived;
+    public ulong Policy;
+    public int Stages;
+    private readonly int _padding;
+}
+
 /// <summary>EmbedArgs of rows.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct EmbedArguments

@@ -5,6 +5,9 @@ namespace Xlstm.Backends.Cuda;
 /// <summary>The kernels for a device and a weight format, compiled by its driver.</summary>
 internal sealed class KernelSet : IDisposable
 {
+    private static readonly string[] FewTiles = ["8", "16", "32", "64", "128", "32b", "64b", "128b"];
+    private static readonly string[] FewKinds = ["store", "store_half", "add", "swiglu", "cap"];
+
     private readonly List<CudaModule> _modules = [];
     private readonly CudaContext _context;
     private readonly CudaModule? _stream;
@@ -46,20 +49,15 @@ internal sealed class KernelSet : IDisposable
                 WgmmaStoreHalf = wgmma.Kernel("wgmma_store_half");
                 WgmmaAdd = wgmma.Kernel("wgmma_add");
                 WgmmaSwiGlu = wgmma.Kernel("wgmma_swiglu");
+                CudaModule few = Load("matmul_few_wgmma.sm_90a", startsEarly: true);
+                WgmmaFew = [.. FewTiles.Select(tokens => FewKinds.Select(kind => few.Kernel($"few_{kind}_{tokens}")).ToArray())];
             }
 
             if (format == WeightFormat.BFloat16)
             {
                 CudaModule chunks = Module("cell_chunks");
                 CudaModule few = Module("matmul_few_bf16");
-                Few =
-                [
-                    few.Kernel("matmul_few_store_bf16"),
-                    few.Kernel("matmul_few_store_half_bf16"),
-                    few.Kernel("matmul_few_add_bf16"),
-                    few.Kernel("matmul_few_swiglu_bf16"),
-                    few.Kernel("matmul_few_cap_bf16"),
-                ];
+                Few = [.. FewKinds.Select(kind => few.Kernel($"matmul_few_{kind}_bf16"))];
                 CellScores = chunks.Kernel("cell_scores");
                 CellScan128 = chunks.Kernel("cell_scan_128" + stateSuffix);
                 CellScan256 = chunks.Kernel("cell_scan_256" + stateSuffix);
@@ -68,6 +66,8 @@ internal sealed class KernelSet : IDisposable
             }
 
             Embed.PreferShared();
+            NormRows.PreferShared();
+            HeadRows.PreferShared();
             CellStep.PreferShared();
             CellRows = cellRows.Kernel((format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32") + stateSuffix);
         }
@@ -124,7 +124,7 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel? HeadRowsHalf { get; }
 
-    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next three.</summary>
+    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next four.</summary>
     public CudaKernel? WgmmaStore { get; }
 
     public CudaKernel? WgmmaStoreHalf { get; }
@@ -132,6 +132,9 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel? WgmmaAdd { get; }
 
     public CudaKernel? WgmmaSwiGlu { get; }
+
+    /// <summary>Products over a few rows there, by tile and by <see cref="MatMulResult"/>.</summary>
+    public CudaKernel[][]? WgmmaFew { get; }
 
     /// <summary>What the driver's compiler says of registers and spills.</summary>
     public string Log => string.Join('\n', _modules.Select(module => module.Log));

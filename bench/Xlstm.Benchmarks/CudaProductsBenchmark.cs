@@ -21,24 +21,17 @@ internal static class CudaProductsBenchmark
         context.MakeCurrent();
         using var stream = new CudaStream(context);
         using var kernels = new KernelSet(context, WeightFormat.BFloat16, StateFormat.Float32);
-        foreach (string sweep in Option("--sweep", "default").Split(';'))
+        using (var matMul = new MatMul(config, context, stream, weights, kernels))
         {
-            foreach (string setting in sweep.Split(':').Where(s => s.Contains('=')))
-            {
-                Environment.SetEnvironmentVariable(setting.Split('=')[0], setting.Split('=')[1]);
-            }
-
-            Console.WriteLine(sweep);
-            using var matMul = new MatMul(config, context, stream, weights, kernels);
-            foreach (int rows in Option("--rows", "8,32,64,128").Split(',').Select(n => int.Parse(n, CultureInfo.InvariantCulture)))
+            foreach (int rows in Option("--rows", "8,16,32,64,128").Split(',').Select(n => int.Parse(n, CultureInfo.InvariantCulture)))
             {
                 using var workspace = new RowsWorkspace(config, context, stream, matMul, weights.ElementSize, rows, 0, rows);
-                void Time(string name, MatMulResult kind, Func<CudaBlockWeights, CudaMatrix> choose, MatMulInput input, ulong output, Func<CudaMatrix, int> stride)
+                double Time(MatMulResult kind, Func<CudaBlockWeights, CudaMatrix> choose, MatMulInput input, ulong output, Func<CudaMatrix, int> stride)
                 {
                     CudaMatrix[] matrices = [.. weights.Blocks.Select(choose).Distinct()];
                     using CudaGraph graph = stream.Capture(context, () =>
                     {
-                        foreach (CudaMatrix matrix in matrices)
+                        foreach (CudaMatrix matrix in matrices.Length > 1 ? matrices : [matrices[0], matrices[0], matrices[0]])
                         {
                             matMul.Run(kind, matrix, workspace.Inputs, input, output, rows, stride(matrix));
                         }
@@ -53,20 +46,45 @@ internal static class CudaProductsBenchmark
 
                     end.Record(stream);
                     end.Synchronize();
-                    double seconds = end.MillisecondsSince(begin) / 1e3 / Times / matrices.Length;
-                    double bytes = 2.0 * matrices[0].Rows * matrices[0].Stride;
-                    Console.Write($"  {name} {seconds * 1e6,6:f1} us {bytes / seconds / 1e9,5:f0} GB/s");
+                    return end.MillisecondsSince(begin) * 1e3 / Times / Math.Max(3, matrices.Length);
+                }
+
+                void Sweep(string name, MatMulResult kind, Func<CudaBlockWeights, CudaMatrix> choose, MatMulInput input, ulong output, Func<CudaMatrix, int> stride)
+                {
+                    CudaMatrix matrix = choose(weights.Blocks[0]);
+                    double bytes = 2.0 * matrix.Rows * matrix.Stride;
+                    FewRows.Override = null;
+                    double chosen = Time(kind, choose, input, output, stride);
+                    Console.Write($"{rows,4} rows, {name,-8} {chosen,6:f1} us {bytes / chosen / 1e3,5:f0} GB/s;");
+                    var found = new List<(double Us, string What)>();
+                    foreach (int groups in new[] { 1, 2, 3 })
+                    {
+                        foreach (int ranks in new[] { 1, 2, 4, 8 })
+                        {
+                            foreach (int ring in new[] { 66, 100, 200 })
+                            {
+                                int stage = ((groups * 64) + rows) * 128, tiles = (matrix.Rows + (groups * 64) - 1) / (groups * 64);
+                                bool sane = (ring << 10) >= 2 * stage && tiles * ranks <= 3 * 132 * (ranks == 1 ? 9 : 1) && tiles * ranks >= 48 && (ranks == 1 || (ring << 10) >= groups * 128 * rows * 2);
+                                if (sane)
+                                {
+                                    FewRows.Override = (groups, ranks, ring << 10);
+                                    found.Add((Time(kind, choose, input, output, stride), $"{groups}x{ranks} {ring}K"));
+                                }
+                            }
+                        }
+                    }
+
+                    FewRows.Override = null;
+                    Console.WriteLine(string.Join(", ", found.OrderBy(f => f.Us).Take(7).Select(f => $" {f.What} {f.Us:f1}")));
                 }
 
                 stream.Fill(workspace.Input, 0x3C, 2L * rows * CudaMatrix.Pad(config.VDim));
                 stream.Fill(workspace.LogitInput, 0x3C, 2L * rows * CudaMatrix.Pad(config.EmbeddingDim));
-                Console.Write($"{rows,4} rows:");
-                Time("qkvo", MatMulResult.Store, b => b.Qkvo, MatMulInput.Norm, workspace.Qkvo, m => m.Rows);
-                Time("out", MatMulResult.Add, b => b.OutProj, MatMulInput.Heads, workspace.X, _ => config.EmbeddingDim);
-                Time("gate|up", MatMulResult.SwiGlu, b => b.GateUp, MatMulInput.Norm, workspace.Ffn, _ => CudaMatrix.Pad(config.FfnDim));
-                Time("down", MatMulResult.Add, b => b.ProjDown, MatMulInput.Ffn, workspace.X, _ => config.EmbeddingDim);
-                Time("lm_head", MatMulResult.Cap, _ => weights.LmHead, MatMulInput.Logits, workspace.Logits, m => m.Rows);
-                Console.WriteLine();
+                Sweep("qkvo", MatMulResult.Store, b => b.Qkvo, MatMulInput.Norm, workspace.Qkvo, m => m.Rows);
+                Sweep("out", MatMulResult.Add, b => b.OutProj, MatMulInput.Heads, workspace.X, _ => config.EmbeddingDim);
+                Sweep("gate|up", MatMulResult.SwiGlu, b => b.GateUp, MatMulInput.Norm, workspace.Ffn, _ => CudaMatrix.Pad(config.FfnDim));
+                Sweep("down", MatMulResult.Add, b => b.ProjDown, MatMulInput.Ffn, workspace.X, _ => config.EmbeddingDim);
+                Sweep("lm_head", MatMulResult.Cap, _ => weights.LmHead, MatMulInput.Logits, workspace.Logits, m => m.Rows);
             }
         }
 
@@ -85,10 +103,7 @@ internal static class CudaProductsBenchmark
     {
         using var kernels = new KernelSet(context, WeightFormat.BFloat16, format);
         var layout = new CudaStateLayout(config, format);
-        var cell = new CellStep(config, context, kernels, format);
         using var states = new DeviceBuffer(context, items * layout.ByteLength, "states");
-        using var matMul = new MatMul(config, context, stream, weights, kernels);
-        using var workspace = new RowsWorkspace(config, context, stream, matMul, weights.ElementSize, items, 0, 1);
         using var table = new DeviceBuffer(context, items * sizeof(CellItem), "items");
         using var host = new PinnedBuffer(context, items * sizeof(CellItem));
         for (int i = 0; i < items; i++)
@@ -98,41 +113,61 @@ internal static class CudaProductsBenchmark
 
         stream.Upload(table.Address, host.Pointer, host.ByteLength);
         stream.Fill(states.Address, 0x3C, states.ByteLength);
-        stream.Fill(workspace.Qkvo, 0x3C, 4L * items * weights.Blocks[0].Qkvo.Rows);
-        using CudaGraph graph = stream.Capture(context, () =>
+        foreach (int part in new[] { 16, 32, 64, 100 })
         {
-            for (int block = 0; block < config.NumBlocks; block++)
+            Environment.SetEnvironmentVariable("PART_KB", part.ToString(CultureInfo.InvariantCulture));
+            if (CellStream.Create(config, context, kernels, format) is not { } cell)
             {
-                cell.Launch(stream, new CellArguments
-                {
-                    Items = table.Address,
-                    Qkvo = workspace.Qkvo,
-                    Gates = workspace.Gates,
-                    H = workspace.H,
-                    NewN = workspace.NewN,
-                    NewM = workspace.NewM,
-                    BlockOffset = layout.BlockFloats(block),
-                    Stride = weights.Blocks[0].Qkvo.Rows,
-                    Heads = config.NumHeads,
-                    Dqk = config.QkHeadDim,
-                    Dv = config.VHeadDim,
-                    GateCap = config.GateSoftCap ?? 0,
-                    Eps = config.Eps,
-                }, items);
+                continue;
             }
-        });
-        using CudaEvent begin = new(context), end = new(context);
-        stream.Launch(graph);
-        begin.Record(stream);
-        for (int i = 0; i < Times; i++)
-        {
+
+            using var matMul = new MatMul(config, context, stream, weights, kernels);
+            using var workspace = new RowsWorkspace(config, context, stream, matMul, weights.ElementSize, items, 0, 1, cell.Parts);
+            stream.Fill(workspace.Qkvo, 0x3C, 4L * items * weights.Blocks[0].Qkvo.Rows);
+            using CudaGraph graph = stream.Capture(context, () =>
+            {
+                for (int block = 0; block < config.NumBlocks; block++)
+                {
+                    cell.Launch(
+                        stream,
+                        new CellStreamArguments
+                        {
+                            Items = table.Address,
+                            Qkvo = workspace.Qkvo,
+                            Gates = workspace.Gates,
+                            Sums = workspace.H,
+                            Norm = weights.Blocks[block].MultiheadNorm.Weight,
+                            NormBias = 0,
+                            Out = workspace.Input,
+                            BlockOffset = layout.BlockFloats(block),
+                            Stride = weights.Blocks[0].Qkvo.Rows,
+                            Heads = config.NumHeads,
+                            Dqk = config.QkHeadDim,
+                            Dv = config.VHeadDim,
+                            Tokens = items,
+                            Cols = CudaMatrix.Pad(config.VDim),
+                            GateCap = config.GateSoftCap ?? 0,
+                            Eps = config.Eps,
+                            NormEps = config.NormEps,
+                        },
+                        items);
+                }
+            });
+            using CudaEvent begin = new(context), end = new(context);
             stream.Launch(graph);
+            begin.Record(stream);
+            for (int i = 0; i < Times; i++)
+            {
+                stream.Launch(graph);
+            }
+
+            end.Record(stream);
+            end.Synchronize();
+            double seconds = end.MillisecondsSince(begin) / 1e3 / Times / config.NumBlocks;
+            double bytes = 2.0 * items * layout.MatrixBytes;
+            Console.WriteLine($"cell, {items} {format} states, {part} KiB a block of threads: {seconds * 1e6:f1} us a block, {bytes / seconds / 1e9:f0} GB/s");
         }
 
-        end.Record(stream);
-        end.Synchronize();
-        double seconds = end.MillisecondsSince(begin) / 1e3 / Times / config.NumBlocks;
-        double bytes = 2.0 * items * layout.MatrixBytes;
-        Console.WriteLine($"cell, {items} {format} states: {seconds * 1e6:f1} us a block, {bytes / seconds / 1e9:f0} GB/s");
+        Environment.SetEnvironmentVariable("PART_KB", null);
     }
 }

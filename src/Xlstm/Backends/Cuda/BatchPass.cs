@@ -41,8 +41,8 @@ internal sealed unsafe class BatchPass : IDisposable
 
     private ulong Ids => Items + (ulong)(MaxItems * sizeof(CellItem));
 
-    /// <summary>Bytes of device memory beside weights and states.</summary>
-    public static long WorkspaceBytes(XlstmConfig config, int elementSize) => SlotBytes + RowsWorkspace.Measure(config, elementSize, MaxItems, 0, MaxItems);
+    /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
+    public long WorkspaceBytes => SlotBytes + RowsWorkspace.Measure(_config, _elementSize, MaxItems, 0, MaxItems, _forward.CellParts);
 
     /// <summary>Whether a batch is one of this kind.</summary>
     public static bool Takes(ReadOnlySpan<BatchItem> items)
@@ -75,7 +75,7 @@ internal sealed unsafe class BatchPass : IDisposable
             }
         }
 
-        _workspace ??= new RowsWorkspace(_config, _context, _stream, _matMul, _elementSize, MaxItems, 0, MaxItems);
+        _workspace ??= new RowsWorkspace(_config, _context, _stream, _matMul, _elementSize, MaxItems, 0, MaxItems, _forward.CellParts);
         _stream.Upload(Items, _hostSlots.Pointer, SlotBytes);
         _stream.Launch(Graph(slots, withLogits));
         if (withLogits)

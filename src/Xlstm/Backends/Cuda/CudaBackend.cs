@@ -63,7 +63,7 @@ internal sealed class CudaBackend : Backend
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
     public long WorkspaceBytes =>
-        _step.ByteLength + _matMul.WorkspaceBytes + RowsPass.WorkspaceBytes(_config, _weights.ElementSize) + BatchPass.WorkspaceBytes(_config, _weights.ElementSize);
+        _step.ByteLength + RowsPass.WorkspaceBytes(_config, _weights.ElementSize) + _batch.WorkspaceBytes;
 
     /// <summary>What the driver's compiler says of the kernels.</summary>
     public string CompilerLog => _kernels.Log;

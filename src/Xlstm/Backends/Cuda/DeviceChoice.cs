@@ -59,7 +59,7 @@ internal static class DeviceChoice
 
         XlstmConfig config = checkpoint.Config;
         int elementSize = CudaWeights.ElementSizeOf(format);
-        long workspace = RowsPass.WorkspaceBytes(config, elementSize) + BatchPass.WorkspaceBytes(config, elementSize);
+        long workspace = RowsPass.WorkspaceBytes(config, elementSize);
         long need = CudaWeightLayout.Measure(config, format, ModelStage.All(config)) + new CudaStateLayout(config, state).ByteLength + workspace;
         using var context = new CudaContext(gpu);
         long free = context.FreeMemory;

@@ -80,6 +80,30 @@ internal struct CellArguments
     public float Eps;
 }
 
+/// <summary>CellStreamArgs of cell_hopper.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CellStreamArguments
+{
+    public ulong Items;
+    public ulong Qkvo;
+    public ulong Gates;
+    public ulong Sums;
+    public ulong Norm;
+    public ulong NormBias;
+    public ulong Out;
+    public long BlockOffset;
+    public int Stride;
+    public int Heads;
+    public int Dqk;
+    public int Dv;
+    public int PartRows;
+    public int Tokens;
+    public int Cols;
+    public float GateCap;
+    public float Eps;
+    public float NormEps;
+}
+
 /// <summary>CellChunksArgs of cell_chunks.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CellChunksArguments
@@ -134,9 +158,6 @@ internal struct FewArguments
     public MatMulArguments Product;
     public ulong InputMap;
     public ulong WeightsMap;
-    public ulong Pieces;
-    public ulong Arrived;
-    public ulong Policy;
     public int Stages;
     private readonly int _padding;
 }

@@ -5,7 +5,6 @@ namespace Xlstm.Backends.Cuda;
 /// <summary>The kernels for a device and a weight format, compiled by its driver.</summary>
 internal sealed class KernelSet : IDisposable
 {
-    private static readonly string[] FewTiles = ["8", "16", "32", "64", "128", "32b", "64b", "128b"];
     private static readonly string[] FewKinds = ["store", "store_half", "add", "swiglu", "cap"];
 
     private readonly List<CudaModule> _modules = [];
@@ -42,6 +41,13 @@ internal sealed class KernelSet : IDisposable
                 _stream = Load("stream_hopper.sm_90", startsEarly: true);
             }
 
+            if (format == WeightFormat.BFloat16 && context.Device.Capability >= 90)
+            {
+                CudaModule cell = Load("cell_hopper.sm_90", startsEarly: true);
+                CellStream = cell.Kernel("cell_stream" + stateSuffix);
+                HeadStream = cell.Kernel("head_stream" + stateSuffix);
+            }
+
             if (format == WeightFormat.BFloat16 && context.Device.Capability == 90)
             {
                 CudaModule wgmma = Load("matmul_wgmma.sm_90a", startsEarly: true);
@@ -50,7 +56,7 @@ internal sealed class KernelSet : IDisposable
                 WgmmaAdd = wgmma.Kernel("wgmma_add");
                 WgmmaSwiGlu = wgmma.Kernel("wgmma_swiglu");
                 CudaModule few = Load("matmul_few_wgmma.sm_90a", startsEarly: true);
-                WgmmaFew = [.. FewTiles.Select(tokens => FewKinds.Select(kind => few.Kernel($"few_{kind}_{tokens}")).ToArray())];
+                WgmmaFew = [.. FewRows.BoxTokens.Select(tokens => FewKinds.Select(kind => few.Kernel($"few_{kind}_{tokens}")).ToArray())];
             }
 
             if (format == WeightFormat.BFloat16)
@@ -107,6 +113,11 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel MatMulSwiGlu { get; }
 
     public CudaKernel MatMulCap { get; }
+
+    /// <summary>The cell's step through the copy engine, and what follows it; null where the device or the format has none.</summary>
+    public CudaKernel? CellStream { get; }
+
+    public CudaKernel? HeadStream { get; }
 
     /// <summary>The cell in bfloat16 products; null for float32 weights, as is what reads and writes q, k, v, o in bfloat16.</summary>
     public CudaKernel? CellScores { get; }

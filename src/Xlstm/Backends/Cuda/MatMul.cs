@@ -81,8 +81,8 @@ internal sealed class MatMul : IDisposable
                 SharedMemory.Allow(context, kernel!, WgmmaSharedBytes, "the model");
             }
 
-            _few = new FewRows(context, stream, weights, kernels.WgmmaFew!);
-            CudaMatrix[] matrices = [.. FewRows.Matrices(weights).DistinctBy(matrix => matrix.Address)];
+            _few = new FewRows(context, stream, kernels.WgmmaFew!);
+            CudaMatrix[] matrices = [.. Matrices(weights).DistinctBy(matrix => matrix.Address)];
             _maps = new TensorMaps(context, 2 * matrices.Length);
             foreach (CudaMatrix matrix in matrices)
             {
@@ -95,9 +95,6 @@ internal sealed class MatMul : IDisposable
             _maps.Upload(stream);
         }
     }
-
-    /// <summary>Bytes of device memory beside inputs and outputs.</summary>
-    public long WorkspaceBytes => _few?.ByteLength ?? 0;
 
     /// <summary>Rows of the boxes in which inputs are to be described; those of <see cref="FewRows"/>, then that of many rows.</summary>
     public IReadOnlyList<int> InputBoxes => _few is null ? [] : [.. FewRows.BoxTokens, WgmmaTokens];
@@ -128,11 +125,10 @@ internal sealed class MatMul : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        _few?.Dispose();
-        _maps?.Dispose();
-    }
+    public void Dispose() => _maps?.Dispose();
+
+    private static IEnumerable<CudaMatrix> Matrices(CudaWeights weights) =>
+        weights.Blocks.SelectMany(block => new[] { block.Qkvo, block.OutProj, block.GateUp, block.ProjDown }).Append(weights.LmHead).Where(matrix => matrix.Address != 0);
 
     private void Wgmma(MatMulResult kind, in MatMulArguments arguments, ulong inputMap, ulong weightsMap)
     {

@@ -34,6 +34,7 @@ internal sealed class RowsForward
     private readonly KernelSet _kernels;
     private readonly CudaStateLayout _states;
     private readonly CellStep _cellStep;
+    private readonly CellStream? _cellStream;
     private readonly MatMul _matMul;
     private readonly CudaKernel? _scan;
 
@@ -41,6 +42,7 @@ internal sealed class RowsForward
     {
         (_config, _stream, _weights, _kernels, _states, _matMul) = (config, stream, weights, kernels, states, matMul);
         _cellStep = new CellStep(config, context, kernels, states.Format);
+        _cellStream = CellStream.Create(config, context, kernels, states.Format);
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
         CudaKernel? scan = config.QkHeadDim switch { 128 => kernels.CellScan128, 256 => kernels.CellScan256, _ => null };
@@ -51,6 +53,9 @@ internal sealed class RowsForward
             SharedMemory.Allow(context, kernels.CellScores!, ScoresSharedBytes, "the model");
         }
     }
+
+    /// <summary>Sums that the cell makes of a row where all items have one token, and a workspace has room for them.</summary>
+    public int CellParts => _cellStream?.Parts ?? 1;
 
     /// <summary>Whether the cell takes prompts in chunks by bfloat16 products.</summary>
     public bool InChunks => _scan is not null;
@@ -104,21 +109,61 @@ internal sealed class RowsForward
 
     private void Mlstm(RowsWorkspace s, in RowsBatch batch, int block, CudaBlockWeights w)
     {
-        XlstmConfig c = _config;
-
         // The cell in bfloat16 products takes q, k, v, o as such.
         bool half = batch.Chunks > 0;
         Norm(w.NormMlstm, s.X, 0, batch.Rows, s.Input, w.Gates, s.Gates);
         _matMul.Run(half ? MatMulResult.StoreHalf : MatMulResult.Store, w.Qkvo, s.Inputs, MatMulInput.Norm, s.Qkvo, batch.Rows, w.Qkvo.Rows);
-        if (half)
+        if (batch.Singles && _cellStream is not null && s.CellParts == _cellStream.Parts)
         {
-            CellInChunks(s, batch, w, block);
+            CellInStreams(s, batch, w, block);
         }
         else
         {
-            Cell(s, batch, w, block);
+            if (half)
+            {
+                CellInChunks(s, batch, w, block);
+            }
+            else
+            {
+                Cell(s, batch, w, block);
+            }
+
+            Heads(s, batch, w, block);
         }
 
+        _matMul.Run(MatMulResult.Add, w.OutProj, s.Inputs, MatMulInput.Heads, s.X, batch.Rows, _config.EmbeddingDim);
+    }
+
+    private void CellInStreams(RowsWorkspace s, in RowsBatch batch, CudaBlockWeights w, int block)
+    {
+        XlstmConfig c = _config;
+        var arguments = new CellStreamArguments
+        {
+            Items = batch.Items,
+            Qkvo = s.Qkvo,
+            Gates = s.Gates,
+            Sums = s.H,
+            Norm = w.MultiheadNorm.Weight,
+            NormBias = w.MultiheadNorm.Bias,
+            Out = s.Input,
+            BlockOffset = _states.BlockFloats(block),
+            Stride = w.Qkvo.Rows,
+            Heads = c.NumHeads,
+            Dqk = c.QkHeadDim,
+            Dv = c.VHeadDim,
+            Tokens = batch.Rows,
+            Cols = CudaMatrix.Pad(c.VDim),
+            GateCap = c.GateSoftCap ?? 0,
+            Eps = c.Eps,
+            NormEps = c.NormEps,
+        };
+        _cellStream!.Launch(_stream, arguments, batch.ItemCount);
+    }
+
+    private void Heads(RowsWorkspace s, in RowsBatch batch, CudaBlockWeights w, int block)
+    {
+        XlstmConfig c = _config;
+        bool half = batch.Chunks > 0;
         _stream.Launch(half ? _kernels.HeadRowsHalf! : _kernels.HeadRows, batch.Rows, 1, Threads, 0, new HeadRowsArguments
         {
             H = s.H,
@@ -142,7 +187,6 @@ internal sealed class RowsForward
             Heads = c.NumHeads,
             Eps = c.NormEps,
         });
-        _matMul.Run(MatMulResult.Add, w.OutProj, s.Inputs, MatMulInput.Heads, s.X, batch.Rows, c.EmbeddingDim);
     }
 
     private void Cell(RowsWorkspace s, in RowsBatch batch, CudaBlockWeights w, int block)

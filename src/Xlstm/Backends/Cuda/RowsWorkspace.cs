@@ -15,10 +15,11 @@ internal sealed class RowsWorkspace : IDisposable
     /// <param name="rows">Rows there is room for.</param>
     /// <param name="chunks">Chunks of prompts there is room for.</param>
     /// <param name="logitRows">Rows of logits there is room for.</param>
-    public RowsWorkspace(XlstmConfig config, CudaContext context, CudaStream stream, MatMul matMul, int elementSize, int rows, int chunks, int logitRows)
+    /// <param name="cellParts">Sums of parts of a head there is room for, in which the cell's output may come.</param>
+    public RowsWorkspace(XlstmConfig config, CudaContext context, CudaStream stream, MatMul matMul, int elementSize, int rows, int chunks, int logitRows, int cellParts = 1)
     {
-        (Rows, Chunks) = (rows, chunks);
-        _arena = new DeviceArena(context, stream, $"the workspace of {rows} tokens", Sizes(config, elementSize, rows, chunks, logitRows));
+        (Rows, Chunks, CellParts) = (rows, chunks, cellParts);
+        _arena = new DeviceArena(context, stream, $"the workspace of {rows} tokens", Sizes(config, elementSize, rows, chunks, logitRows, cellParts));
         int width = CudaMatrix.Pad(config.EmbeddingDim);
         Inputs = new MatMulInputs(
             context, stream, matMul.InputBoxes, (Input, rows, width), (Input, rows, CudaMatrix.Pad(config.VDim)), (Ffn, rows, CudaMatrix.Pad(config.FfnDim)), (LogitInput, logitRows, width));
@@ -27,6 +28,8 @@ internal sealed class RowsWorkspace : IDisposable
     public int Rows { get; }
 
     public int Chunks { get; }
+
+    public int CellParts { get; }
 
     /// <summary>Bytes of device memory.</summary>
     public long ByteLength => _arena.ByteLength;
@@ -46,7 +49,7 @@ internal sealed class RowsWorkspace : IDisposable
     /// <summary>i | f, float32 [rows, 2 H].</summary>
     public ulong Gates => _arena[3];
 
-    /// <summary>The cell's output, float32 [rows, VD].</summary>
+    /// <summary>The cell's output, float32 [cell parts, rows, VD].</summary>
     public ulong H => _arena[4];
 
     /// <summary>silu(gate) up; its padding stays zero from the start.</summary>
@@ -68,7 +71,7 @@ internal sealed class RowsWorkspace : IDisposable
     public ulong Logits => _arena[11];
 
     /// <summary>Bytes that one takes.</summary>
-    public static long Measure(XlstmConfig config, int elementSize, int rows, int chunks, int logitRows) => DeviceArena.Measure(Sizes(config, elementSize, rows, chunks, logitRows));
+    public static long Measure(XlstmConfig config, int elementSize, int rows, int chunks, int logitRows, int cellParts = 1) => DeviceArena.Measure(Sizes(config, elementSize, rows, chunks, logitRows, cellParts));
 
     /// <inheritdoc/>
     public void Dispose()
@@ -77,13 +80,13 @@ internal sealed class RowsWorkspace : IDisposable
         Inputs.Dispose();
     }
 
-    private static long[] Sizes(XlstmConfig c, int elementSize, int rows, int chunks, int logitRows) =>
+    private static long[] Sizes(XlstmConfig c, int elementSize, int rows, int chunks, int logitRows, int cellParts) =>
     [
         Floats((long)rows * c.EmbeddingDim),
         (long)rows * Math.Max(CudaMatrix.Pad(c.EmbeddingDim), CudaMatrix.Pad(c.VDim)) * elementSize,
         Floats((long)rows * ((2 * c.QkDim) + (2 * c.VDim))),
         Floats((long)rows * 2 * c.NumHeads),
-        Floats((long)rows * c.VDim),
+        Floats((long)rows * cellParts * c.VDim),
         (long)rows * CudaMatrix.Pad(c.FfnDim) * elementSize,
         Floats((long)rows * c.QkDim),
         Floats((long)rows * c.NumHeads),

@@ -38,12 +38,29 @@ __device__ void copy_tile(uint shared, const void* map, int col, int row, uint b
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier) : "memory");
 }
 
-/// The same, with a policy for the L2.
-__device__ void copy_tile(uint shared, const void* map, int col, int row, uint barrier, ulong policy)
+/// The same for what is read once: it should not push anything out of the L2.
+__device__ void copy_tile_once(uint shared, const void* map, int col, int row, uint barrier)
 {
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier), "l"(policy) : "memory");
+    const ulong evict_first = 0x12F0000000000000;
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier), "l"(evict_first) : "memory");
 }
+
+/// Copies bytes (a multiple of 16, both ends aligned to 16) from shared memory, of which all threads have said copies_see_writes before a barrier.
+__device__ void copy_bulk_out(void* global, uint shared, uint bytes)
+{
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(global), "r"(shared), "r"(bytes) : "memory");
+    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+
+/// Waits until this thread's copies out of shared memory have read it.
+__device__ void copies_out_have_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
+
+/// Orders this thread's writes to shared memory before copies that are started after the next barrier.
+__device__ void copies_see_writes() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 /// A barrier among some of a block's threads; 0 is __syncthreads' own.
 template <int Id, int Count>
 __device__ void barrier_of_some() { asm volatile("bar.sync %0, %1;" ::"n"(Id), "n"(Count) : "memory"); }
+
+/// The same with a count that is not known before.
+__device__ void barrier_of_first(int id, int count) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(count) : "memory"); }

@@ -137,19 +137,41 @@ struct GateShare
 };
 
 /// RMSNorm of row block x, and from it the row's i and f preactivations, which stay float32, shared by the blocks of grid y.
+/// Latency is everything where rows are few: what a thread needs is under way at once, the weights before the row is there.
 template <typename A>
 __device__ void norm_rows(const NormRowsArgs& a)
 {
+    constexpr int Held = 16; // elements of a thread that it keeps; what is wider goes through shared memory
     float* scratch = shared_memory;
     float* row = scratch + WarpSize; // [cols]
     int thread = thread_index();
     let_next_start();
     GateShare share(a);
+    float values[Held], weights[Held];
+#pragma unroll
+    for (int i = 0; i < Held; i++)
+    {
+        int k = i * Threads + thread;
+        weights[i] = a.norm && k < a.width ? a.norm[k] : 0.0f;
+    }
+
     wait_for_previous();
     const float* x = a.x + (long)(a.row_of ? a.row_of[block_x()] : block_x()) * a.width;
     float squares = 0;
-#pragma unroll 4
-    for (int k = thread; k < a.cols; k += Threads)
+#pragma unroll
+    for (int i = 0; i < Held; i++)
+    {
+        int k = i * Threads + thread;
+        values[i] = k < a.width ? x[k] : 0.0f;
+    }
+
+#pragma unroll
+    for (int i = 0; i < Held; i++)
+    {
+        squares = fma_of(values[i], values[i], squares);
+    }
+
+    for (int k = Held * Threads + thread; k < a.cols; k += Threads)
     {
         float value = k < a.width ? x[k] : 0.0f;
         squares = fma_of(value, value, squares);
@@ -158,27 +180,40 @@ __device__ void norm_rows(const NormRowsArgs& a)
 
     float scale = a.norm ? 1.0f / sqrt_of(block_sum(squares, scratch) / a.width + a.eps) : 1.0f;
     A* out = (A*)a.out + (long)block_x() * a.cols;
-    for (int k = thread; k < a.cols; k += Threads)
+    auto finish = [&](int k, float value, float weight)
     {
-        float value = row[k];
         if (a.norm && k < a.width)
         {
-            value = value * scale * a.norm[k] + (a.norm_bias ? a.norm_bias[k] : 0.0f);
-            row[k] = value;
+            value = value * scale * weight + (a.norm_bias ? a.norm_bias[k] : 0.0f);
         }
 
+        row[k] = value;
         if (block_y() == 0)
         {
             store_value(out + k, value);
         }
+    };
+#pragma unroll
+    for (int i = 0; i < Held; i++)
+    {
+        int k = i * Threads + thread;
+        if (k < a.cols)
+        {
+            finish(k, values[i], weights[i]);
+        }
+    }
+
+    for (int k = Held * Threads + thread; k < a.cols; k += Threads)
+    {
+        finish(k, row[k], a.norm && k < a.width ? a.norm[k] : 0.0f);
     }
 
     __syncthreads();
     share.write(a, row, scratch);
 }
 
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_bf16(const NormRowsArgs a) { norm_rows<bf16>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_f32(const NormRowsArgs a) { norm_rows<float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) norm_rows_bf16(const NormRowsArgs a) { norm_rows<bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) norm_rows_f32(const NormRowsArgs a) { norm_rows<float>(a); }
 
 struct HeadRowsArgs
 {
@@ -270,9 +305,9 @@ __device__ void head_rows(const HeadRowsArgs& a)
     }
 }
 
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_bf16(const HeadRowsArgs a) { head_rows<bf16, float>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_half_bf16(const HeadRowsArgs a) { head_rows<bf16, bf16>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_f32(const HeadRowsArgs a) { head_rows<float, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) head_rows_bf16(const HeadRowsArgs a) { head_rows<bf16, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) head_rows_half_bf16(const HeadRowsArgs a) { head_rows<bf16, bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) head_rows_f32(const HeadRowsArgs a) { head_rows<float, float>(a); }
 
 struct ConvertArgs
 {

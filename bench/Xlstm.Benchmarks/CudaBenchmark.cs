@@ -25,7 +25,8 @@ internal static class CudaBenchmark
         long start = Stopwatch.GetTimestamp();
         string folder = Option("--model", "");
         using Checkpoint checkpoint = folder.Length > 0 ? Checkpoint.Open(folder) : Synthesizer.Open(KnownSizes.Resolve(Option("--like", "xlstm-7b")));
-        using CudaBackend backend = CudaBackend.Load(device, checkpoint, format, Environment.ProcessorCount, state);
+        DevicePlace[] places = [.. ModelStage.Divide(Numbers("--stages", checkpoint.Config.NumBlocks.ToString(CultureInfo.InvariantCulture))).Select(stage => new DevicePlace(device, stage))];
+        using CudaBackend backend = CudaBackend.Load(places, checkpoint, format, Environment.ProcessorCount, state);
         Console.WriteLine($"load                        {Stopwatch.GetElapsedTime(start).TotalSeconds,10:f2} s{(folder.Length > 0 ? "" : " (weights made up on the way)")}, weights {backend.WeightBytes / 1e9:f2} GB, workspace {backend.WorkspaceBytes / 1e9:f2} GB");
         if (args.Contains("--log"))
         {

@@ -21,11 +21,13 @@ internal static class CudaProductsBenchmark
         context.MakeCurrent();
         using var stream = new CudaStream(context);
         using var kernels = new KernelSet(context, WeightFormat.BFloat16, StateFormat.Float32);
-        using (var matMul = new MatMul(config, context, stream, weights, kernels))
+        using var owned = new OwnedResources();
+        var parts = new StageParts(owned, config, context, stream, ModelStage.All(config), weights, kernels, new CudaStateLayout(config, StateFormat.Float32));
+        using (var matMul = new MatMul(parts))
         {
             foreach (int rows in Option("--rows", "8,16,32,64,128").Split(',').Select(n => int.Parse(n, CultureInfo.InvariantCulture)))
             {
-                using var workspace = new RowsWorkspace(config, context, stream, matMul, weights.ElementSize, rows, 0, rows);
+                using var workspace = new RowsWorkspace(parts, matMul, rows, 0, rows);
                 double Time(MatMulResult kind, Func<CudaBlockWeights, CudaMatrix> choose, MatMulInput input, ulong output, Func<CudaMatrix, int> stride)
                 {
                     CudaMatrix[] matrices = [.. weights.Blocks.Select(choose).Distinct()];
@@ -103,6 +105,8 @@ internal static class CudaProductsBenchmark
     {
         using var kernels = new KernelSet(context, WeightFormat.BFloat16, format);
         var layout = new CudaStateLayout(config, format);
+        using var owned = new OwnedResources();
+        var parts = new StageParts(owned, config, context, stream, ModelStage.All(config), weights, kernels, layout);
         using var states = new DeviceBuffer(context, items * layout.ByteLength, "states");
         using var table = new DeviceBuffer(context, items * sizeof(CellItem), "items");
         using var host = new PinnedBuffer(context, items * sizeof(CellItem));
@@ -121,8 +125,8 @@ internal static class CudaProductsBenchmark
                 continue;
             }
 
-            using var matMul = new MatMul(config, context, stream, weights, kernels);
-            using var workspace = new RowsWorkspace(config, context, stream, matMul, weights.ElementSize, items, 0, 1, cell.Parts);
+            using var matMul = new MatMul(parts);
+            using var workspace = new RowsWorkspace(parts, matMul, items, 0, 1, cell.Parts);
             stream.Fill(workspace.Qkvo, 0x3C, 4L * items * weights.Blocks[0].Qkvo.Rows);
             using CudaGraph graph = stream.Capture(context, () =>
             {

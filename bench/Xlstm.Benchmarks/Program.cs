@@ -15,11 +15,11 @@ switch (args)
     default:
         Console.Error.WriteLine("""
             usage: Xlstm.Benchmarks kernels [BenchmarkDotNet arguments]
-                   Xlstm.Benchmarks sessions [--long [TOKENS]]
+                   Xlstm.Benchmarks sessions [--long] [--gpu]
                    Xlstm.Benchmarks cuda [--like SIZE | --model DIR] [--weights FORMAT] [--tokens N] [--prefill N,N] [--batches N,N] [--log]
 
               kernels    matrix products, cell, norms and tokenizer, one by one: --filter '*MatMul*', --disasm, --list flat
-              sessions   snapshot, fork, restore, undo, save, load and the prefix cache; --long: memory over 100,000 tokens or TOKENS
+              sessions   snapshot, fork, restore, undo, save, load and the prefix cache; --long: memory over 100,000 tokens
               cuda       a model with random weights on a GPU: copy, load, decode, prefill, batches
             """);
         return 2;

@@ -41,6 +41,9 @@ internal abstract class Backend : IDisposable
     /// <summary>Bytes of weights held.</summary>
     public abstract long WeightBytes { get; }
 
+    /// <summary>Bytes held beside weights and states, at the largest batch.</summary>
+    public abstract long WorkspaceBytes { get; }
+
     /// <summary>Most tokens, over all items, that one call of <see cref="Forward"/> takes.</summary>
     public abstract int MaxBatchTokens { get; }
 

@@ -11,12 +11,15 @@ public class CudaBatchTests
 {
     private const int Steps = 3;
 
-    /// <summary>Sizes at which the products' tiles are dealt out in all ways: blocks of threads with a part of a tile, with parts of two, with whole tiles.</summary>
+    /// <summary>Sizes at which products are dealt out in all ways: clusters that share a tile, a tile or several a block of threads; cells by the copy engine and not; odd rows.</summary>
     [Theory]
-    [InlineData(512, 2, 334, WeightFormat.BFloat16)]
-    [InlineData(1024, 4, 4001, WeightFormat.BFloat16)]
-    [InlineData(512, 2, 333, WeightFormat.Float32)]
-    public void ABatchOfAnySizeAgreesWithTheCpu(int width, int heads, int vocabSize, WeightFormat format)
+    [InlineData(512, 2, 334, WeightFormat.BFloat16, StateFormat.Float32)]
+    [InlineData(512, 1, 334, WeightFormat.BFloat16, StateFormat.BFloat16)]
+    [InlineData(1024, 4, 4002, WeightFormat.BFloat16, StateFormat.Float32)]
+    [InlineData(128, 2, 52002, WeightFormat.BFloat16, StateFormat.Float32)]
+    [InlineData(384, 2, 335, WeightFormat.BFloat16, StateFormat.BFloat16)]
+    [InlineData(512, 2, 333, WeightFormat.Float32, StateFormat.Float32)]
+    public void ABatchOfAnySizeAgreesWithTheCpu(int width, int heads, int vocabSize, WeightFormat format, StateFormat state)
     {
         _ = Gpu.Device;
         var random = new Random(width);
@@ -25,7 +28,7 @@ public class CudaBatchTests
         using var folder = new TemporaryFolder();
         RandomModels.WriteCheckpoint(folder.Path, model, new CheckpointLayout("BF16"));
         using CpuBackend cpu = Gpu.LoadCpu(folder.Path, format);
-        using CudaBackend gpu = Gpu.Load(folder.Path, format);
+        using CudaBackend gpu = Gpu.Load(folder.Path, format, state);
         int[][] sequences = [.. Enumerable.Range(0, 8).Select(_ => model.RandomIds(random, Steps))];
         (float[] Logits, float[] State)[] expected = [.. sequences.Select(ids => Gpu.Feed(cpu, config, ids, 1))];
         var faults = new List<string>();
@@ -39,7 +42,7 @@ public class CudaBatchTests
                 worstState = Math.Max(worstState, RelativeError(expected[i % 8].State, states[i]));
             }
 
-            string line = $"D {width} {format}, batch of {size}: relative error of logits {worst:e1}, of states {worstState:e1}";
+            string line = $"D {width} {format} {state}, batch of {size}: relative error of logits {worst:e1}, of states {worstState:e1}";
             Gpu.Write(line);
             double allowed = format == WeightFormat.Float32 ? 1e-4 : 2e-2;
             if (!(worst <= allowed && worstState <= allowed))

@@ -19,11 +19,19 @@ internal static class Gpu
         }
     }
 
-    public static CudaBackend Load(string folder, WeightFormat format)
+    public static CudaBackend Load(string folder, WeightFormat format, StateFormat state = StateFormat.Float32)
     {
         CudaDevice device = Device;
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        return CudaBackend.Load(device, checkpoint, format, threads: 2);
+        return CudaBackend.Load([new DevicePlace(device, ModelStage.All(checkpoint.Config))], checkpoint, format, threads: 2, state);
+    }
+
+    /// <summary>A model cut into stages that all lie on the one GPU: what several GPUs do, but for where the memory is.</summary>
+    public static CudaBackend LoadInStages(string folder, WeightFormat format, params int[] blocks)
+    {
+        CudaDevice device = Device;
+        using Checkpoint checkpoint = Checkpoint.Open(folder);
+        return CudaBackend.Load([.. ModelStage.Divide(blocks).Select(stage => new DevicePlace(device, stage))], checkpoint, format, threads: 2);
     }
 
     public static CpuBackend LoadCpu(string folder, WeightFormat format)

@@ -47,6 +47,9 @@ internal sealed class CpuBackend : Backend
     public override long WeightBytes => _weights.ByteLength;
 
     /// <inheritdoc/>
+    public override long WorkspaceBytes => Workspace.MaxByteLength(Config, Threads);
+
+    /// <inheritdoc/>
     public override int MaxBatchTokens => Workspace.MaxTokens;
 
     /// <inheritdoc/>

@@ -7,29 +7,34 @@ namespace Xlstm.Backends.Cuda;
 /// and started as one graph; which states the slots are, the device reads from a table. A slot that nobody has taken has no state:
 /// it goes through the products like any other and is left out where states are touched.
 /// </summary>
-internal sealed unsafe class BatchPass : IDisposable
+internal sealed unsafe class BatchPass : IPass
 {
     /// <summary>Most sequences.</summary>
     public const int MaxItems = FewRows.MaxTokens;
 
-    private readonly XlstmConfig _config;
-    private readonly CudaContext _context;
-    private readonly CudaStream _stream;
-    private readonly RowsForward _forward;
+    private readonly StageParts _parts;
     private readonly MatMul _matMul;
-    private readonly int _elementSize;
+    private readonly RowsForward _forward;
     private readonly PinnedBuffer _hostSlots;
     private readonly DeviceArena _slots;
     private readonly Dictionary<(int Slots, bool WithLogits), CudaGraph> _graphs = [];
     private RowsWorkspace? _workspace;
     private PinnedBuffer? _hostLogits;
+    private int _slotCount;
+    private bool _withLogits;
 
-    public BatchPass(XlstmConfig config, CudaContext context, CudaStream stream, RowsForward forward, MatMul matMul, int elementSize)
+    /// <param name="parts">What passes work with.</param>
+    /// <param name="matMul">The stage's products.</param>
+    /// <param name="forward">The stage's kernels in their order.</param>
+    public BatchPass(StageParts parts, MatMul matMul, RowsForward forward)
     {
-        (_config, _context, _stream, _forward, _matMul, _elementSize) = (config, context, stream, forward, matMul, elementSize);
-        _hostSlots = new PinnedBuffer(context, SlotBytes);
-        _slots = new DeviceArena(context, stream, "the slots of a batch", SlotBytes);
+        (_parts, _matMul, _forward) = (parts, matMul, forward);
+        _hostSlots = parts.Owned.Add(new PinnedBuffer(parts.Context, SlotBytes));
+        _slots = parts.Owned.Add(new DeviceArena(parts.Context, parts.Stream, "the slots of a batch", SlotBytes));
     }
+
+    /// <inheritdoc/>
+    public ulong X => _workspace!.X;
 
     private static int SlotBytes => MaxItems * (sizeof(CellItem) + sizeof(int));
 
@@ -41,8 +46,12 @@ internal sealed unsafe class BatchPass : IDisposable
 
     private ulong Ids => Items + (ulong)(MaxItems * sizeof(CellItem));
 
+    private int LogitRows => _parts.Stage.HasHead ? MaxItems : 0;
+
+    private long LogitBytes => sizeof(float) * (long)_parts.Config.VocabSize;
+
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public long WorkspaceBytes => SlotBytes + RowsWorkspace.Measure(_config, _elementSize, MaxItems, 0, MaxItems, _forward.CellParts);
+    public long WorkspaceBytes => SlotBytes + RowsWorkspace.Measure(_parts.Config, _parts.Weights.ElementSize, MaxItems, 0, LogitRows, _forward.CellParts);
 
     /// <summary>Whether a batch is one of this kind.</summary>
     public static bool Takes(ReadOnlySpan<BatchItem> items)
@@ -56,34 +65,57 @@ internal sealed unsafe class BatchPass : IDisposable
         return singles;
     }
 
-    /// <summary>Runs a batch.</summary>
-    /// <param name="items">Of one token each.</param>
-    public void Run(ReadOnlySpan<BatchItem> items)
+    /// <inheritdoc/>
+    public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
-        int slots = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)items.Length);
-        bool withLogits = false;
-        for (int i = 0; i < slots; i++)
+        _slotCount = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)items.Length);
+        _withLogits = false;
+        for (int i = 0; i < _slotCount; i++)
         {
             HostItems[i] = new CellItem { FirstRow = i, Tokens = 1 };
             HostIds[i] = 0;
             if (i < items.Length)
             {
                 HostIds[i] = items[i].Tokens.Span[0];
-                ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)HostIds[i], (uint)_config.VocabSize, nameof(items));
-                HostItems[i].State = ((CudaState)items[i].State).Address(0);
-                withLogits |= items[i].Output != Output.None;
+                ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)HostIds[i], (uint)_parts.Config.VocabSize, nameof(items));
+                HostItems[i].State = ((CudaState)items[i].State).Address(part);
+                _withLogits |= _parts.Stage.HasHead && items[i].Output != Output.None;
             }
         }
 
-        _workspace ??= new RowsWorkspace(_config, _context, _stream, _matMul, _elementSize, MaxItems, 0, MaxItems, _forward.CellParts);
-        _stream.Upload(Items, _hostSlots.Pointer, SlotBytes);
-        _stream.Launch(Graph(slots, withLogits));
-        if (withLogits)
+        _workspace ??= new RowsWorkspace(_parts, _matMul, MaxItems, 0, LogitRows, _forward.CellParts);
+        _parts.Stream.Upload(Items, _hostSlots.Pointer, SlotBytes);
+    }
+
+    /// <inheritdoc/>
+    public void Queue()
+    {
+        if (!_graphs.TryGetValue((_slotCount, _withLogits), out CudaGraph? graph))
         {
-            Download(items);
+            graph = _parts.Stream.Capture(_parts.Context, Record);
+            _graphs.Add((_slotCount, _withLogits), graph);
         }
 
-        _stream.Synchronize();
+        _parts.Stream.Launch(graph);
+    }
+
+    /// <inheritdoc/>
+    public void Finish(ReadOnlySpan<BatchItem> items)
+    {
+        if (_withLogits)
+        {
+            _hostLogits ??= new PinnedBuffer(_parts.Context, LogitBytes * MaxItems);
+            _parts.Stream.Download(_hostLogits.Pointer, _workspace!.Logits, LogitBytes * items.Length);
+        }
+
+        _parts.Stream.Synchronize();
+        for (int i = 0; i < items.Length && _withLogits; i++)
+        {
+            if (items[i].Output != Output.None)
+            {
+                new ReadOnlySpan<float>(_hostLogits!.Pointer + (i * LogitBytes), _parts.Config.VocabSize).CopyTo(items[i].Logits.Span);
+            }
+        }
     }
 
     /// <inheritdoc/>
@@ -96,43 +128,20 @@ internal sealed unsafe class BatchPass : IDisposable
 
         _workspace?.Dispose();
         _hostLogits?.Dispose();
-        _slots.Dispose();
-        _hostSlots.Dispose();
     }
 
-    private CudaGraph Graph(int slots, bool withLogits)
+    private void Record()
     {
-        if (!_graphs.TryGetValue((slots, withLogits), out CudaGraph? graph))
+        var batch = new RowsBatch(Items, Ids, _slotCount, _slotCount);
+        if (_parts.Stage.HasEmbeddings)
         {
-            graph = _stream.Capture(_context, () =>
-            {
-                var batch = new RowsBatch(Items, Ids, slots, slots);
-                _forward.Embed(_workspace!, batch);
-                _forward.Blocks(_workspace!, batch);
-                if (withLogits)
-                {
-                    _forward.Logits(_workspace!, 0, slots);
-                }
-            });
-            _graphs.Add((slots, withLogits), graph);
+            _forward.Embed(_workspace!, batch);
         }
 
-        return graph;
-    }
-
-    private void Download(ReadOnlySpan<BatchItem> items)
-    {
-        _hostLogits ??= new PinnedBuffer(_context, RowBytes * MaxItems);
-        _stream.Download(_hostLogits.Pointer, _workspace!.Logits, RowBytes * items.Length);
-        _stream.Synchronize();
-        for (int i = 0; i < items.Length; i++)
+        _forward.Blocks(_workspace!, batch);
+        if (_withLogits)
         {
-            if (items[i].Output != Output.None)
-            {
-                new ReadOnlySpan<float>(_hostLogits.Pointer + (i * RowBytes), _config.VocabSize).CopyTo(items[i].Logits.Span);
-            }
+            _forward.Logits(_workspace!, 0, _slotCount);
         }
     }
-
-    private long RowBytes => sizeof(float) * (long)_config.VocabSize;
 }

@@ -12,9 +12,13 @@ internal sealed unsafe class CudaWeightLoader
 {
     private const int SlotBytes = 8 << 20;
     private const int MaxReaders = 12;
+    private const int SlotsPerReader = 2;
 
     // A flagged value is told as placement << ElementBits | element.
     private const int ElementBits = 40;
+
+    /// <summary>Bytes of device memory that a load needs beside the weights, and gives back: at most, but for rows longer than a buffer.</summary>
+    public const long BufferBytes = (long)MaxReaders * SlotsPerReader * SlotBytes;
 
     private readonly Checkpoint _checkpoint;
     private readonly IReadOnlyList<CudaPlacement> _placements;
@@ -185,15 +189,15 @@ internal sealed unsafe class CudaWeightLoader
     /// <summary>One thread's stream and the buffers it takes in turn.</summary>
     private sealed class Slots : IDisposable
     {
+        private readonly OwnedResources _owned = new();
         private readonly Slot[] _slots;
         private int _next;
 
         public Slots(CudaContext context, int bytes)
         {
-            Stream = new CudaStream(context);
-            _slots = [Make(), Make()];
+            (Stream, _slots) = _owned.OrNothing<(CudaStream, Slot[])>(owned => (owned.Add(new CudaStream(context)), [.. Enumerable.Range(0, SlotsPerReader).Select(_ => Make())]));
 
-            Slot Make() => new(new PinnedBuffer(context, bytes), new DeviceBuffer(context, bytes, "a loading buffer"), new CudaEvent(context));
+            Slot Make() => new(_owned.Add(new PinnedBuffer(context, bytes)), _owned.Add(new DeviceBuffer(context, bytes, "a loading buffer")), _owned.Add(new CudaEvent(context)));
         }
 
         public CudaStream Stream { get; }
@@ -208,16 +212,6 @@ internal sealed unsafe class CudaWeightLoader
 
         public void Finish() => Stream.Synchronize();
 
-        public void Dispose()
-        {
-            foreach (Slot slot in _slots)
-            {
-                slot.Host.Dispose();
-                slot.Device.Dispose();
-                slot.Done.Dispose();
-            }
-
-            Stream.Dispose();
-        }
+        public void Dispose() => _owned.Dispose();
     }
 }

@@ -51,16 +51,13 @@ internal sealed class MatMul : IDisposable
     private readonly TensorMaps? _maps;
     private readonly Dictionary<ulong, int> _mapOf = [];
 
-    /// <param name="config">The model's sizes.</param>
-    /// <param name="context">Where; current on the calling thread.</param>
-    /// <param name="stream">Where products are queued.</param>
-    /// <param name="weights">The model's matrices.</param>
-    /// <param name="kernels">The device's kernels.</param>
-    public MatMul(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
+    /// <param name="parts">What passes work with.</param>
+    public MatMul(StageParts parts)
     {
+        (CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels) = (parts.Context, parts.Stream, parts.Weights, parts.Kernels);
         (_stream, _kernels) = (stream, kernels);
         _float32 = weights.Format == WeightFormat.Float32;
-        _cap = config.OutputLogitSoftCap ?? 0;
+        _cap = parts.Config.OutputLogitSoftCap ?? 0;
         if (!_float32)
         {
             foreach (CudaKernel kernel in new[] { kernels.MatMulStore, kernels.MatMulStoreHalf!, kernels.MatMulAdd, kernels.MatMulSwiGlu, kernels.MatMulCap })

@@ -38,9 +38,12 @@ internal sealed class RowsForward
     private readonly MatMul _matMul;
     private readonly CudaKernel? _scan;
 
-    public RowsForward(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels, CudaStateLayout states, MatMul matMul)
+    /// <param name="parts">What passes work with.</param>
+    /// <param name="matMul">The stage's products.</param>
+    public RowsForward(StageParts parts, MatMul matMul)
     {
-        (_config, _stream, _weights, _kernels, _states, _matMul) = (config, stream, weights, kernels, states, matMul);
+        (XlstmConfig config, CudaContext context, KernelSet kernels, CudaStateLayout states) = (parts.Config, parts.Context, parts.Kernels, parts.States);
+        (_config, _stream, _weights, _kernels, _states, _matMul) = (config, parts.Stream, parts.Weights, kernels, states, matMul);
         _cellStep = new CellStep(config, context, kernels, states.Format);
         _cellStream = CellStream.Create(config, context, kernels, states.Format);
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");

@@ -3,37 +3,43 @@ using Xlstm.Backends.Cuda.Interop;
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>Any batch: the rows of all items lie one after the other and meet each matrix together; only the cell and the logits look at items.</summary>
-internal sealed unsafe class RowsPass : IDisposable
+internal sealed unsafe class RowsPass : IPass
 {
     /// <summary>Most tokens of a batch.</summary>
     public const int MaxTokens = 2048;
 
     private const int LogitRows = 128;
 
-    private readonly XlstmConfig _config;
-    private readonly CudaContext _context;
-    private readonly CudaStream _stream;
-    private readonly RowsForward _forward;
+    private readonly StageParts _parts;
     private readonly MatMul _matMul;
-    private readonly int _elementSize;
+    private readonly RowsForward _forward;
     private readonly PinnedBuffer _control;
     private readonly DeviceArena _controlCopy;
-    private readonly PinnedBuffer _hostLogits;
+    private readonly PinnedBuffer? _hostLogits;
     private readonly List<(int Row, Memory<float> Logits)> _outputs = [];
     private RowsWorkspace? _workspace;
     private RowsBatch _batch;
 
-    public RowsPass(XlstmConfig config, CudaContext context, CudaStream stream, RowsForward forward, MatMul matMul, int elementSize)
+    /// <param name="parts">What passes work with.</param>
+    /// <param name="matMul">The stage's products.</param>
+    /// <param name="forward">The stage's kernels in their order.</param>
+    public RowsPass(StageParts parts, MatMul matMul, RowsForward forward)
     {
-        (_config, _context, _stream, _forward, _matMul, _elementSize) = (config, context, stream, forward, matMul, elementSize);
-        _control = new PinnedBuffer(context, ControlBytes);
-        _controlCopy = new DeviceArena(context, stream, "the list of a batch", ControlBytes);
-        _hostLogits = new PinnedBuffer(context, sizeof(float) * LogitRows * (long)config.VocabSize);
+        (_parts, _matMul, _forward) = (parts, matMul, forward);
+        _control = parts.Owned.Add(new PinnedBuffer(parts.Context, ControlBytes));
+        _controlCopy = parts.Owned.Add(new DeviceArena(parts.Context, parts.Stream, "the list of a batch", ControlBytes));
+        if (parts.Stage.HasHead)
+        {
+            _hostLogits = parts.Owned.Add(new PinnedBuffer(parts.Context, LogitRows * LogitBytes));
+        }
     }
 
+    /// <inheritdoc/>
+    public ulong X => _workspace!.X;
+
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public static long WorkspaceBytes(XlstmConfig config, int elementSize) =>
-        ControlBytes + RowsWorkspace.Measure(config, elementSize, MaxTokens, MaxTokens / RowsForward.Chunk, LogitRows);
+    public static long WorkspaceBytes(XlstmConfig config, ModelStage stage, WeightFormat format) =>
+        ControlBytes + RowsWorkspace.Measure(config, CudaWeights.ElementSizeOf(format), MaxTokens, MaxTokens / RowsForward.Chunk, stage.HasHead ? LogitRows : 0);
 
     private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
 
@@ -54,40 +60,13 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private ulong FirstChunks => OutputRows + (ulong)(MaxTokens * sizeof(int));
 
-    /// <summary>Runs a batch.</summary>
-    public void Run(ReadOnlySpan<BatchItem> items)
-    {
-        try
-        {
-            Prepare(items);
-            _stream.Upload(Items, _control.Pointer, ControlBytes);
-            _forward.Embed(_workspace!, _batch);
-            _forward.Blocks(_workspace!, _batch);
-            for (int first = 0; first < _outputs.Count; first += LogitRows)
-            {
-                Logits(first, Math.Min(LogitRows, _outputs.Count - first));
-            }
-
-            _stream.Synchronize();
-        }
-        finally
-        {
-            _outputs.Clear();
-        }
-    }
+    private long LogitBytes => sizeof(float) * (long)_parts.Config.VocabSize;
 
     /// <inheritdoc/>
-    public void Dispose()
+    public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
-        _control.Dispose();
-        _controlCopy.Dispose();
-        _hostLogits.Dispose();
-        _workspace?.Dispose();
-    }
-
-    private void Prepare(ReadOnlySpan<BatchItem> items)
-    {
-        int rows = 0, chunks = 0, longest = 0;
+        _outputs.Clear();
+        int rows = 0, chunks = 0, longest = 0, vocabSize = _parts.Config.VocabSize;
         for (int i = 0; i < items.Length; i++)
         {
             ref readonly BatchItem item = ref items[i];
@@ -95,16 +74,16 @@ internal sealed unsafe class RowsPass : IDisposable
             ArgumentOutOfRangeException.ThrowIfZero(tokens.Length, nameof(items));
             ArgumentOutOfRangeException.ThrowIfGreaterThan(rows + tokens.Length, MaxTokens, nameof(items));
             tokens.CopyTo(new Span<int>(HostIds + rows, tokens.Length));
-            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address(0), FirstRow = rows, Tokens = tokens.Length };
+            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address(part), FirstRow = rows, Tokens = tokens.Length };
             HostFirstChunks[i] = chunks;
             int chunksOfItem = (tokens.Length + RowsForward.Chunk - 1) / RowsForward.Chunk;
             chunks += chunksOfItem;
             longest = Math.Max(longest, chunksOfItem);
-            int wanted = item.Output switch { Output.None => 0, Output.LastLogits => 1, _ => tokens.Length };
+            int wanted = !_parts.Stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.LastLogits ? 1 : tokens.Length;
             for (int j = 0; j < wanted; j++)
             {
                 HostRows[_outputs.Count] = rows + tokens.Length - wanted + j;
-                _outputs.Add((HostRows[_outputs.Count], item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
+                _outputs.Add((HostRows[_outputs.Count], item.Logits.Slice(j * vocabSize, vocabSize)));
             }
 
             rows += tokens.Length;
@@ -112,13 +91,40 @@ internal sealed unsafe class RowsPass : IDisposable
 
         for (int i = 0; i < rows; i++)
         {
-            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)HostIds[i], (uint)_config.VocabSize, nameof(items));
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)HostIds[i], (uint)vocabSize, nameof(items));
         }
 
         bool inChunks = rows > items.Length && _forward.InChunks;
         _batch = new RowsBatch(Items, Ids, rows, items.Length, inChunks ? chunks : 0, longest, FirstChunks);
         Reserve(rows, _batch.Chunks);
+        _parts.Stream.Upload(Items, _control.Pointer, ControlBytes);
     }
+
+    /// <inheritdoc/>
+    public void Queue()
+    {
+        if (_parts.Stage.HasEmbeddings)
+        {
+            _forward.Embed(_workspace!, _batch);
+        }
+
+        _forward.Blocks(_workspace!, _batch);
+    }
+
+    /// <inheritdoc/>
+    public void Finish(ReadOnlySpan<BatchItem> items)
+    {
+        for (int first = 0; first < _outputs.Count; first += LogitRows)
+        {
+            Logits(first, Math.Min(LogitRows, _outputs.Count - first));
+        }
+
+        _parts.Stream.Synchronize();
+        _outputs.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _workspace?.Dispose();
 
     private void Reserve(int rows, int chunks)
     {
@@ -127,18 +133,18 @@ internal sealed unsafe class RowsPass : IDisposable
             (rows, chunks) = (Math.Max(rows, _workspace?.Rows ?? 0), Math.Max(chunks, _workspace?.Chunks ?? 0));
             _workspace?.Dispose();
             _workspace = null;
-            _workspace = new RowsWorkspace(_config, _context, _stream, _matMul, _elementSize, rows, chunks, LogitRows);
+            _workspace = new RowsWorkspace(_parts, _matMul, rows, chunks, _parts.Stage.HasHead ? LogitRows : 0);
         }
     }
 
     private void Logits(int first, int count)
     {
         _forward.Logits(_workspace!, OutputRows + (ulong)(first * sizeof(int)), count);
-        _stream.Download(_hostLogits.Pointer, _workspace!.Logits, sizeof(float) * (long)count * _config.VocabSize);
-        _stream.Synchronize();
+        _parts.Stream.Download(_hostLogits!.Pointer, _workspace!.Logits, count * LogitBytes);
+        _parts.Stream.Synchronize();
         for (int i = 0; i < count; i++)
         {
-            new ReadOnlySpan<float>((float*)_hostLogits.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(_outputs[first + i].Logits.Span);
+            new ReadOnlySpan<float>(_hostLogits.Pointer + (i * LogitBytes), _parts.Config.VocabSize).CopyTo(_outputs[first + i].Logits.Span);
         }
     }
 }

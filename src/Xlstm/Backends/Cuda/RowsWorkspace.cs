@@ -1,5 +1,3 @@
-using Xlstm.Backends.Cuda.Interop;
-
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>What the rows of a batch become on their way through a model, in device memory.</summary>
@@ -7,22 +5,26 @@ internal sealed class RowsWorkspace : IDisposable
 {
     private readonly DeviceArena _arena;
 
-    /// <param name="config">The model's sizes.</param>
-    /// <param name="context">Where; current on the calling thread.</param>
-    /// <param name="stream">Zeroes it.</param>
+    /// <param name="parts">What passes work with.</param>
     /// <param name="matMul">Whose inputs it holds.</param>
-    /// <param name="elementSize">Bytes an element of these inputs.</param>
     /// <param name="rows">Rows there is room for.</param>
     /// <param name="chunks">Chunks of prompts there is room for.</param>
     /// <param name="logitRows">Rows of logits there is room for.</param>
     /// <param name="cellParts">Sums of parts of a head there is room for, in which the cell's output may come.</param>
-    public RowsWorkspace(XlstmConfig config, CudaContext context, CudaStream stream, MatMul matMul, int elementSize, int rows, int chunks, int logitRows, int cellParts = 1)
+    public RowsWorkspace(StageParts parts, MatMul matMul, int rows, int chunks, int logitRows, int cellParts = 1)
     {
         (Rows, Chunks, CellParts) = (rows, chunks, cellParts);
-        _arena = new DeviceArena(context, stream, $"the workspace of {rows} tokens", Sizes(config, elementSize, rows, chunks, logitRows, cellParts));
+        XlstmConfig config = parts.Config;
+        _arena = new DeviceArena(parts.Context, parts.Stream, $"the workspace of {rows} tokens", Sizes(config, parts.Weights.ElementSize, rows, chunks, logitRows, cellParts));
         int width = CudaMatrix.Pad(config.EmbeddingDim);
         Inputs = new MatMulInputs(
-            context, stream, matMul.InputBoxes, (Input, rows, width), (Input, rows, CudaMatrix.Pad(config.VDim)), (Ffn, rows, CudaMatrix.Pad(config.FfnDim)), (LogitInput, logitRows, width));
+            parts.Context,
+            parts.Stream,
+            matMul.InputBoxes,
+            (Input, rows, width),
+            (Input, rows, CudaMatrix.Pad(config.VDim)),
+            (Ffn, rows, CudaMatrix.Pad(config.FfnDim)),
+            (LogitInput, Math.Max(1, logitRows), width));
     }
 
     public int Rows { get; }

@@ -3,7 +3,7 @@ using Xlstm.Backends.Cuda.Interop;
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>One token of one sequence: five kernels a block, recorded once as a graph and started as one.</summary>
-internal sealed unsafe class StepPass : IDisposable
+internal sealed unsafe class StepPass : IPass
 {
     private const int Threads = 256;
     private const int NormVectors = 4;
@@ -19,6 +19,7 @@ internal sealed unsafe class StepPass : IDisposable
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
     private readonly CudaStateLayout _states;
+    private readonly ModelStage _stage;
     private readonly DeviceArena _arena;
     private readonly PinnedBuffer _host;
     private readonly CellStep _cell;
@@ -26,16 +27,19 @@ internal sealed unsafe class StepPass : IDisposable
     private readonly MatVec _out;
     private readonly MatVec _up;
     private readonly MatVec _down;
-    private readonly MatVec _lmHead;
+    private readonly MatVec? _lmHead;
     private CudaGraph? _graph;
     private CudaGraph? _graphWithLogits;
+    private bool _wantsLogits;
 
-    public StepPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels, CudaStateLayout states)
+    public StepPass(StageParts parts)
     {
-        (_config, _context, _stream, _weights, _kernels, _states) = (config, context, stream, weights, kernels, states);
-        _arena = new DeviceArena(
-            context,
-            stream,
+        (OwnedResources owned, _config, _context, _stream, _stage, _weights, _kernels, _states) = parts;
+        XlstmConfig config = _config;
+        int logits = _stage.HasHead ? config.VocabSize : 0;
+        _arena = owned.Add(new DeviceArena(
+            _context,
+            _stream,
             "the workspace of a step",
             ControlBytes,
             Floats(config.EmbeddingDim),
@@ -45,24 +49,30 @@ internal sealed unsafe class StepPass : IDisposable
             Floats(config.FfnDim),
             Floats(config.QkDim),
             Floats(config.NumHeads),
-            Floats(config.VocabSize));
-        _host = new PinnedBuffer(context, ControlBytes + Floats(config.VocabSize));
+            Floats(logits)));
+        _host = owned.Add(new PinnedBuffer(_context, ControlBytes + Floats(logits)));
+
         // The copy engine's kernel takes a head as whole warps' vectors, and its gates one a block of threads.
-        CudaBlockWeights block = weights.Blocks[0];
-        bool wholeHeads = config.VHeadDim % 256 == 0, gatesFit = 2 * config.NumHeads <= context.Device.Multiprocessors;
-        _qkvo = new MatVec(context, kernels, kernels.StepQkvo, gatesFit ? "stream_qkvo" : null, NormVectors, block.Qkvo);
-        _out = new MatVec(context, kernels, kernels.StepOut, wholeHeads ? "stream_out" : null, NormVectors, block.OutProj);
-        _up = new MatVec(context, kernels, kernels.StepUp, "stream_up", NormVectors, block.GateUp);
-        _down = new MatVec(context, kernels, kernels.StepDown, "stream_down", DownVectors, block.ProjDown);
-        _lmHead = config.AddOutNorm
-            ? new MatVec(context, kernels, kernels.StepLogits, "stream_logits", NormVectors, weights.LmHead)
-            : new MatVec(context, kernels, kernels.StepLogitsPlain, null, 0, weights.LmHead);
-        _cell = new CellStep(config, context, kernels, states.Format);
+        CudaBlockWeights block = _weights.Blocks[0];
+        bool wholeHeads = config.VHeadDim % 256 == 0, gatesFit = 2 * config.NumHeads <= _context.Device.Multiprocessors;
+        _qkvo = new MatVec(_context, _kernels, _kernels.StepQkvo, gatesFit ? "stream_qkvo" : null, NormVectors, block.Qkvo);
+        _out = new MatVec(_context, _kernels, _kernels.StepOut, wholeHeads ? "stream_out" : null, NormVectors, block.OutProj);
+        _up = new MatVec(_context, _kernels, _kernels.StepUp, "stream_up", NormVectors, block.GateUp);
+        _down = new MatVec(_context, _kernels, _kernels.StepDown, "stream_down", DownVectors, block.ProjDown);
+        if (_stage.HasHead)
+        {
+            _lmHead = config.AddOutNorm
+                ? new MatVec(_context, _kernels, _kernels.StepLogits, "stream_logits", NormVectors, _weights.LmHead)
+                : new MatVec(_context, _kernels, _kernels.StepLogitsPlain, null, 0, _weights.LmHead);
+        }
+
+        _cell = new CellStep(config, _context, _kernels, _states.Format);
     }
 
     private ulong Control => _arena[0];
 
-    private ulong X => _arena[1];
+    /// <inheritdoc/>
+    public ulong X => _arena[1];
 
     private ulong Qkvo => _arena[2];
 
@@ -81,26 +91,40 @@ internal sealed unsafe class StepPass : IDisposable
     /// <summary>Bytes of device memory.</summary>
     public long ByteLength => _arena.ByteLength;
 
-    /// <summary>Moves a state on by a token.</summary>
-    /// <param name="state">The state.</param>
-    /// <param name="id">The token.</param>
-    /// <param name="logits">float32 [V] to write, or empty.</param>
-    public void Run(CudaState state, int id, Span<float> logits)
+    /// <inheritdoc/>
+    public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
-        *(CellItem*)_host.Pointer = new CellItem { State = state.Address(0), FirstRow = 0, Tokens = 1 };
+        BatchItem item = items[0];
+        int id = item.Tokens.Span[0];
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)id, (uint)_config.VocabSize, nameof(items));
+        _wantsLogits = _stage.HasHead && item.Output != Output.None;
+        *(CellItem*)_host.Pointer = new CellItem { State = ((CudaState)item.State).Address(part), FirstRow = 0, Tokens = 1 };
         *(int*)(_host.Pointer + IdOffset) = id;
         _stream.Upload(Control, _host.Pointer, ControlBytes);
-        if (logits.IsEmpty)
-        {
-            _stream.Launch(_graph ??= _stream.Capture(_context, () => Queue(withLogits: false)));
-            _stream.Synchronize();
-            return;
-        }
+    }
 
-        _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, () => Queue(withLogits: true)));
-        _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
+    /// <inheritdoc/>
+    public void Queue()
+    {
+        if (_wantsLogits)
+        {
+            _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, () => Record(withLogits: true)));
+            _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
+        }
+        else
+        {
+            _stream.Launch(_graph ??= _stream.Capture(_context, () => Record(withLogits: false)));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Finish(ReadOnlySpan<BatchItem> items)
+    {
         _stream.Synchronize();
-        new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(logits);
+        if (_wantsLogits)
+        {
+            new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(items[0].Logits.Span);
+        }
     }
 
     /// <inheritdoc/>
@@ -108,23 +132,25 @@ internal sealed unsafe class StepPass : IDisposable
     {
         _graph?.Dispose();
         _graphWithLogits?.Dispose();
-        _arena.Dispose();
-        _host.Dispose();
     }
 
     private static long Floats(int count) => sizeof(float) * (long)count;
 
-    private void Queue(bool withLogits)
+    private void Record(bool withLogits)
     {
         XlstmConfig c = _config;
-        _stream.Launch(_kernels.Embed, 1, 1, Threads, 0, new EmbedArguments
+        if (_stage.HasEmbeddings)
         {
-            Embeddings = _weights.Embeddings.Address,
-            Ids = Control + IdOffset,
-            X = X,
-            Cols = _weights.Embeddings.Stride,
-            Width = c.EmbeddingDim,
-        });
+            _stream.Launch(_kernels.Embed, 1, 1, Threads, 0, new EmbedArguments
+            {
+                Embeddings = _weights.Embeddings.Address,
+                Ids = Control + IdOffset,
+                X = X,
+                Cols = _weights.Embeddings.Stride,
+                Width = c.EmbeddingDim,
+            });
+        }
+
         for (int block = 0; block < _weights.Blocks.Length; block++)
         {
             QueueBlock(block);
@@ -135,7 +161,7 @@ internal sealed unsafe class StepPass : IDisposable
             MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = c.OutputLogitSoftCap ?? 0 };
             logits.Norm = _weights.OutNorm.Weight;
             logits.NormBias = _weights.OutNorm.Bias;
-            _lmHead.Launch(_stream, logits);
+            _lmHead!.Launch(_stream, logits);
         }
     }
 

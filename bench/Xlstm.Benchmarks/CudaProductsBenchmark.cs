@@ -51,42 +51,22 @@ internal static class CudaProductsBenchmark
                     return end.MillisecondsSince(begin) * 1e3 / Times / Math.Max(3, matrices.Length);
                 }
 
-                void Sweep(string name, MatMulResult kind, Func<CudaBlockWeights, CudaMatrix> choose, MatMulInput input, ulong output, Func<CudaMatrix, int> stride)
+                void Print(string name, MatMulResult kind, Func<CudaBlockWeights, CudaMatrix> choose, MatMulInput input, ulong output, Func<CudaMatrix, int> stride)
                 {
                     CudaMatrix matrix = choose(weights.Blocks[0]);
-                    double bytes = 2.0 * matrix.Rows * matrix.Stride;
-                    FewRows.Override = null;
-                    double chosen = Time(kind, choose, input, output, stride);
-                    Console.Write($"{rows,4} rows, {name,-8} {chosen,6:f1} us {bytes / chosen / 1e3,5:f0} GB/s;");
-                    var found = new List<(double Us, string What)>();
-                    foreach (int groups in new[] { 1, 2, 3 })
-                    {
-                        foreach (int ranks in new[] { 1, 2, 4, 8 })
-                        {
-                            foreach (int ring in new[] { 66, 100, 200 })
-                            {
-                                int stage = ((groups * 64) + rows) * 128, tiles = (matrix.Rows + (groups * 64) - 1) / (groups * 64);
-                                bool sane = (ring << 10) >= 2 * stage && tiles * ranks <= 3 * 132 * (ranks == 1 ? 9 : 1) && tiles * ranks >= 48 && (ranks == 1 || (ring << 10) >= groups * 128 * rows * 2);
-                                if (sane)
-                                {
-                                    FewRows.Override = (groups, ranks, ring << 10);
-                                    found.Add((Time(kind, choose, input, output, stride), $"{groups}x{ranks} {ring}K"));
-                                }
-                            }
-                        }
-                    }
-
-                    FewRows.Override = null;
-                    Console.WriteLine(string.Join(", ", found.OrderBy(f => f.Us).Take(7).Select(f => $" {f.What} {f.Us:f1}")));
+                    double microseconds = Time(kind, choose, input, output, stride);
+                    Console.Write($" {name} {microseconds,6:f1} us {2e-3 * matrix.Rows * matrix.Stride / microseconds,5:f0} GB/s");
                 }
 
                 stream.Fill(workspace.Input, 0x3C, 2L * rows * CudaMatrix.Pad(config.VDim));
                 stream.Fill(workspace.LogitInput, 0x3C, 2L * rows * CudaMatrix.Pad(config.EmbeddingDim));
-                Sweep("qkvo", MatMulResult.Store, b => b.Qkvo, MatMulInput.Norm, workspace.Qkvo, m => m.Rows);
-                Sweep("out", MatMulResult.Add, b => b.OutProj, MatMulInput.Heads, workspace.X, _ => config.EmbeddingDim);
-                Sweep("gate|up", MatMulResult.SwiGlu, b => b.GateUp, MatMulInput.Norm, workspace.Ffn, _ => CudaMatrix.Pad(config.FfnDim));
-                Sweep("down", MatMulResult.Add, b => b.ProjDown, MatMulInput.Ffn, workspace.X, _ => config.EmbeddingDim);
-                Sweep("lm_head", MatMulResult.Cap, _ => weights.LmHead, MatMulInput.Logits, workspace.Logits, m => m.Rows);
+                Console.Write($"{rows,4} rows:");
+                Print("qkvo", MatMulResult.Store, b => b.Qkvo, MatMulInput.Norm, workspace.Qkvo, m => m.Rows);
+                Print("out", MatMulResult.Add, b => b.OutProj, MatMulInput.Heads, workspace.X, _ => config.EmbeddingDim);
+                Print("gate|up", MatMulResult.SwiGlu, b => b.GateUp, MatMulInput.Norm, workspace.Ffn, _ => CudaMatrix.Pad(config.FfnDim));
+                Print("down", MatMulResult.Add, b => b.ProjDown, MatMulInput.Ffn, workspace.X, _ => config.EmbeddingDim);
+                Print("lm_head", MatMulResult.Cap, _ => weights.LmHead, MatMulInput.Logits, workspace.Logits, m => m.Rows);
+                Console.WriteLine();
             }
         }
 
@@ -140,6 +120,7 @@ internal static class CudaProductsBenchmark
                             Qkvo = workspace.Qkvo,
                             Gates = workspace.Gates,
                             Sums = workspace.H,
+                            Arrived = workspace.Arrived,
                             Norm = weights.Blocks[block].MultiheadNorm.Weight,
                             NormBias = 0,
                             Out = workspace.Input,

@@ -32,14 +32,21 @@ public class CudaBatchTests
         int[][] sequences = [.. Enumerable.Range(0, 8).Select(_ => model.RandomIds(random, Steps))];
         (float[] Logits, float[] State)[] expected = [.. sequences.Select(ids => Gpu.Feed(cpu, config, ids, 1))];
         var faults = new List<string>();
-        foreach (int size in (int[])[2, 3, 5, 7, 16, 33, 65, 128])
+        foreach (int size in (int[])[2, 3, 7, 33, 65, 128])
         {
             (float[][] logits, float[][] states) = Decode(gpu, config, [.. Enumerable.Range(0, size).Select(i => sequences[i % 8])]);
             double worst = 0, worstState = 0;
             for (int i = 0; i < size; i++)
             {
-                worst = Math.Max(worst, RelativeError(expected[i % 8].Logits, logits[i]));
-                worstState = Math.Max(worstState, RelativeError(expected[i % 8].State, states[i]));
+                if (i < 8)
+                {
+                    worst = Math.Max(worst, RelativeError(expected[i].Logits, logits[i]));
+                    worstState = Math.Max(worstState, RelativeError(expected[i].State, states[i]));
+                }
+                else
+                {
+                    Assert.True(logits[i].AsSpan().SequenceEqual(logits[i - 8]) && states[i].AsSpan().SequenceEqual(states[i - 8]), $"batch of {size}: items {i - 8} and {i} are fed alike and differ");
+                }
             }
 
             string line = $"D {width} {format} {state}, batch of {size}: relative error of logits {worst:e1}, of states {worstState:e1}";
@@ -105,8 +112,9 @@ public class CudaBatchTests
         double difference = 0, length = 0;
         for (int i = 0; i < expected.Length; i++)
         {
-            difference += Math.Pow(expected[i] - actual[i], 2);
-            length += Math.Pow(expected[i], 2);
+            double error = expected[i] - actual[i];
+            difference += error * error;
+            length += (double)expected[i] * expected[i];
         }
 
         return Math.Sqrt(difference / length);

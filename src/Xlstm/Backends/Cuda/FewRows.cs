@@ -18,16 +18,15 @@ internal sealed class FewRows
     private const int MaxStages = 16;
     private const int TileAlignment = 1024;
     private const int BarrierBytes = 2 * MaxStages * sizeof(ulong);
-    private const int MaxSharedBytes = 226 << 10;
+    private const int MaxRanks = 8;
+    private const int MaxSharedBytes = 202 << 10;
+    private static readonly int RingBytes = (int.TryParse(Environment.GetEnvironmentVariable("FEW_RING"), out int kb) ? kb : 200) << 10;
 
     private static readonly int[] TileTokens = [8, 16, 32, 64, 128];
 
     private readonly CudaStream _stream;
     private readonly CudaKernel[][] _kernels;
     private readonly int _multiprocessors;
-
-    /// <summary>For the sweep.</summary>
-    public static (int Groups, int Ranks, int RingBytes)? Override { get; set; }
 
     /// <param name="context">Where.</param>
     /// <param name="stream">Where products are queued.</param>
@@ -73,30 +72,38 @@ internal sealed class FewRows
 
     private Plan PlanOf(int tokens, int rows, int steps)
     {
-        (int groups, int ranks, int ringBytes) = Override ?? Choose(tokens, rows, steps);
-        int stageBytes = ((groups * BoxRows) + tokens) * TileCols * sizeof(ushort);
-        int stages = Math.Clamp(ringBytes / stageBytes, 2, MaxStages);
-        int shared = TileAlignment + (stages * stageBytes) + BarrierBytes;
-        int tiles = (rows + (groups * BoxRows) - 1) / (groups * BoxRows);
-        return new Plan(groups, ranks, ranks > 1 ? tiles : Math.Min(tiles, (MaxSharedBytes + 1024) / (shared + 1024) * _multiprocessors), stages, shared);
+        (int groups, int ranks) = Choose(rows, steps);
+        int tiles = TilesOf(rows, groups), stageBytes = ((groups * BoxRows) + tokens) * TileCols * sizeof(ushort);
+        int stages = Math.Min(MaxStages, RingBytes / stageBytes);
+        int sumBytes = ranks > 1 ? groups * BoxRows * tokens * sizeof(float) : 0; // where the ring was
+        int shared = TileAlignment + Math.Max((stages * stageBytes) + BarrierBytes, sumBytes);
+        return new Plan(groups, ranks, ranks > 1 ? tiles : Math.Min(tiles, _multiprocessors), stages, shared);
     }
 
-    private (int Groups, int Ranks, int RingBytes) Choose(int tokens, int rows, int steps)
+    /// <summary>
+    /// One block of threads a multiprocessor with all its memory for a ring, and of the ways to deal a matrix out the one that leaves
+    /// the fewest multiprocessors idle; among equals the fewest ranks, then the most groups, which read the input the fewest times.
+    /// </summary>
+    private (int Groups, int Ranks) Choose(int rows, int steps)
     {
-        int slots = 2 * _multiprocessors, groups = tokens >= 64 ? 2 : 1;
-        while (groups < MaxGroups && (rows + (groups * BoxRows) - 1) / (groups * BoxRows) > slots)
+        (int Groups, int Ranks, double Busy) best = default;
+        for (int ranks = 1; ranks <= MaxRanks; ranks *= 2)
         {
-            groups++;
+            for (int groups = MaxGroups; groups > 0; groups--)
+            {
+                int blocks = TilesOf(rows, groups) * ranks, waves = (blocks + _multiprocessors - 1) / _multiprocessors;
+                double busy = (double)blocks / (waves * _multiprocessors);
+                if (busy > best.Busy && (ranks == 1 || (waves == 1 && ranks <= steps)))
+                {
+                    best = (groups, ranks, busy);
+                }
+            }
         }
 
-        int tiles = (rows + (groups * BoxRows) - 1) / (groups * BoxRows), ranks = 1;
-        while (ranks < 8 && 2 * ranks * tiles <= slots && 2 * ranks <= steps)
-        {
-            ranks *= 2;
-        }
-
-        return (groups, ranks, tiles * ranks > _multiprocessors ? 100 << 10 : 200 << 10);
+        return (best.Groups, best.Ranks);
     }
+
+    private static int TilesOf(int rows, int groups) => (rows + (groups * BoxRows) - 1) / (groups * BoxRows);
 
     /// <summary>How a product is dealt out.</summary>
     /// <param name="Groups">Warpgroups of a block of threads, <see cref="BoxRows"/> rows of the weights each.</param>

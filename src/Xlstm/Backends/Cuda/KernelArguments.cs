@@ -88,6 +88,7 @@ internal struct CellStreamArguments
     public ulong Qkvo;
     public ulong Gates;
     public ulong Sums;
+    public ulong Arrived;
     public ulong Norm;
     public ulong NormBias;
     public ulong Out;
@@ -185,10 +186,12 @@ internal struct NormRowsArguments
     public ulong GateWeights;
     public ulong GateBias;
     public ulong GateOut;
+    public int Rows;
     public int Width;
     public int Cols;
     public int GateRows;
     public float Eps;
+    private readonly int _padding;
 }
 
 /// <summary>HeadRowsArgs of rows.cu.</summary>

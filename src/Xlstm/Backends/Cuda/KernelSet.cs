@@ -45,7 +45,6 @@ internal sealed class KernelSet : IDisposable
             {
                 CudaModule cell = Load("cell_hopper.sm_90", startsEarly: true);
                 CellStream = cell.Kernel("cell_stream" + stateSuffix);
-                HeadStream = cell.Kernel("head_stream" + stateSuffix);
             }
 
             if (format == WeightFormat.BFloat16 && context.Device.Capability == 90)
@@ -114,10 +113,8 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel MatMulCap { get; }
 
-    /// <summary>The cell's step through the copy engine, and what follows it; null where the device or the format has none.</summary>
+    /// <summary>The cell's step through the copy engine, with what follows it; null where the device or the format has none.</summary>
     public CudaKernel? CellStream { get; }
-
-    public CudaKernel? HeadStream { get; }
 
     /// <summary>The cell in bfloat16 products; null for float32 weights, as is what reads and writes q, k, v, o in bfloat16.</summary>
     public CudaKernel? CellScores { get; }

@@ -27,6 +27,8 @@ internal sealed class RowsForward
     private const int CellColumns = 32;
     private const int ScratchFloats = 32;
     private const int CellTile = 32; // rows of C
+    private const int GateShares = 8;
+    private const int RowsAtOnce = 32;
 
     private readonly XlstmConfig _config;
     private readonly CudaStream _stream;
@@ -146,6 +148,7 @@ internal sealed class RowsForward
             Qkvo = s.Qkvo,
             Gates = s.Gates,
             Sums = s.H,
+            Arrived = s.Arrived,
             Norm = w.MultiheadNorm.Weight,
             NormBias = w.MultiheadNorm.Bias,
             Out = s.Input,
@@ -256,9 +259,10 @@ internal sealed class RowsForward
 
     private void Norm(CudaNorm norm, ulong x, ulong rowOf, int rows, ulong output, CudaMatrix gates, ulong gateOutput)
     {
-        // Few rows leave the device idle: more blocks of threads share a row's gates.
-        int shares = gates.Rows == 0 ? 1 : rows <= 32 ? Math.Min(8, gates.Rows) : rows <= 128 ? Math.Min(4, gates.Rows) : 1;
-        _stream.Launch(_kernels.NormRows, rows, shares, Threads, NormSharedBytes, new NormRowsArguments
+        // Several blocks of threads share a row's gates; with many rows each goes on to others, since it has its gates' weights in registers.
+        int shares = gates.Rows == 0 ? 1 : Math.Min(GateShares, gates.Rows);
+        int rowsAtOnce = gates.Rows == 0 ? rows : Math.Min(rows, RowsAtOnce);
+        _stream.Launch(_kernels.NormRows, rowsAtOnce, shares, Threads, NormSharedBytes, new NormRowsArguments
         {
             X = x,
             RowOf = rowOf,
@@ -268,6 +272,7 @@ internal sealed class RowsForward
             GateWeights = gates.Address,
             GateBias = gates.Bias,
             GateOut = gateOutput,
+            Rows = rows,
             Width = _config.EmbeddingDim,
             Cols = CudaMatrix.Pad(_config.EmbeddingDim),
             GateRows = gates.Rows,

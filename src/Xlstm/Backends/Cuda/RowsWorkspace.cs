@@ -72,6 +72,9 @@ internal sealed class RowsWorkspace : IDisposable
     /// <summary>float32 [logit rows, V].</summary>
     public ulong Logits => _arena[11];
 
+    /// <summary>Parts of each item's heads that are done, uint [rows, H], zero between kernels.</summary>
+    public ulong Arrived => _arena[12];
+
     /// <summary>Bytes that one takes.</summary>
     public static long Measure(XlstmConfig config, int elementSize, int rows, int chunks, int logitRows, int cellParts = 1) => DeviceArena.Measure(Sizes(config, elementSize, rows, chunks, logitRows, cellParts));
 
@@ -96,6 +99,7 @@ internal sealed class RowsWorkspace : IDisposable
         Floats((long)chunks * c.NumHeads * RowsForward.ChunkScalarFloats),
         (long)logitRows * CudaMatrix.Pad(c.EmbeddingDim) * elementSize,
         Floats((long)logitRows * c.VocabSize),
+        sizeof(uint) * (long)rows * c.NumHeads,
     ];
 
     private static long Floats(long count) => sizeof(float) * count;

@@ -38,17 +38,26 @@ __device__ void copy_tile(uint shared, const void* map, int col, int row, uint b
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier) : "memory");
 }
 
-/// The same for what is read once: it should not push anything out of the L2.
+/// A policy for the L2: what is read or written once should not push anything else out.
+constexpr ulong EvictFirst = 0x12F0000000000000;
+
+/// copy_tile of what is read once.
 __device__ void copy_tile_once(uint shared, const void* map, int col, int row, uint barrier)
 {
-    const ulong evict_first = 0x12F0000000000000;
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier), "l"(evict_first) : "memory");
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier), "l"(EvictFirst) : "memory");
 }
 
-/// Copies bytes (a multiple of 16, both ends aligned to 16) from shared memory, of which all threads have said copies_see_writes before a barrier.
+/// copy_bulk of what is read once.
+__device__ void copy_bulk_once(uint shared, const void* global, uint bytes, uint barrier)
+{
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier), "l"(EvictFirst) : "memory");
+}
+
+/// Copies bytes (a multiple of 16, both ends aligned to 16), not to be read again soon, from shared memory. All threads that
+/// wrote there have said copies_see_writes before a barrier.
 __device__ void copy_bulk_out(void* global, uint shared, uint bytes)
 {
-    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(global), "r"(shared), "r"(bytes) : "memory");
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [%0], [%1], %2, %3;" ::"l"(global), "r"(shared), "r"(bytes), "l"(EvictFirst) : "memory");
     asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }
 

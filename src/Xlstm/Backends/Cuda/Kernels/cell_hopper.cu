@@ -1,12 +1,13 @@
 // One step of the cell of many sequences on compute capability 9.0, for states whose rows of C are a power of two of 16-byte
 // vectors. Bound by memory: C goes through shared memory by the copy engine, in stretches of whole rows, so that many bytes are
-// under way both ways whatever the threads do. cell_stream moves C on and multiplies it by q, rows of a head a block of threads;
-// head_stream adds up what they made and does the rest: n, m, the denominator, multihead_norm and the output gate.
+// under way both ways whatever the threads do. A block of threads moves some rows of a head's C on and multiplies them by q; the
+// one that is the last of its head adds up what all have made and does the rest: n, m, the denominator, multihead_norm and the
+// output gate.
 #include "async.cuh"
 #include "cell.cuh"
 
 constexpr int Threads = 256;
-constexpr int HeadThreads = 128;
+constexpr int Warps = Threads / WarpSize;
 constexpr int Copies = 4; // of a block's rows, each computed when it has come
 
 extern __shared__ __attribute__((aligned(128))) byte shared_memory[];
@@ -17,6 +18,7 @@ struct CellStreamArgs
     const float* qkvo;     // [T, ld]: q | k | v | o
     const float* gates;    // [T, 2 H]: i | f preactivations
     float* sums;           // [parts, T, VD]: q C over each part of the rows of C
+    uint* arrived;         // [items, H]: parts that are done, zero between kernels
     const float* norm;     // multihead_norm's weight [VD]
     const float* norm_bias;// [VD] or null
     bf16* out;             // input of out_proj [T, cols], its padding zero from the start
@@ -32,6 +34,23 @@ struct CellStreamArgs
     float eps;             // the cell's
     float norm_eps;
 };
+
+__device__ void fence_device() { asm volatile("fence.acq_rel.gpu;" ::: "memory"); }
+
+__device__ uint arrive_in_memory(uint* counter)
+{
+    uint before;
+    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+    return before;
+}
+
+/// Past the L1, which knows nothing of other multiprocessors' writes.
+__device__ float4 load_of_others(const float* p)
+{
+    float4 v;
+    asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(p) : "memory");
+    return v;
+}
 
 /// 16 bytes of a row of C.
 template <typename S> struct Vector;
@@ -72,6 +91,100 @@ template <> struct Vector<bf16>
     }
 };
 
+/// Two sums over the block, in every thread. scratch: float2[Warps], written once.
+__device__ float2 block_sums(float2 value, float2* scratch)
+{
+    value = {warp_sum(value.x), warp_sum(value.y)};
+    if (lane_index() == 0)
+    {
+        scratch[warp_index()] = value;
+    }
+
+    __syncthreads();
+    float2 sum = {0, 0};
+#pragma unroll
+    for (int warp = 0; warp < Warps; warp++)
+    {
+        sum = {sum.x + scratch[warp].x, sum.y + scratch[warp].y};
+    }
+
+    return sum;
+}
+
+/// Once a head's parts are done: its new n and m, and sigmoid(o) multihead_norm(h), each thread four columns. scratch: float2[2 Warps].
+__device__ void finish_head(const CellStreamArgs& a, float* vectors, long token, int head, int parts, float2* scratch)
+{
+    float* n = vectors + head * a.dqk;
+    float* m = vectors + a.heads * a.dqk + head;
+    long width = a.heads * a.dv;
+    const float* q = a.qkvo + token * a.ld + head * a.dqk;
+    const float* k = q + a.heads * a.dqk;
+    const float* o = a.qkvo + token * a.ld + 2 * a.heads * a.dqk + width + head * a.dv;
+    const float* gates = a.gates + token * 2 * a.heads + head;
+    constexpr int PartsAtOnce = 8;
+    int thread = thread_index(), column = thread * 4;
+    bool inside = column < a.dv;
+    float4 h = {0, 0, 0, 0}, gate = h, weight = h, bias = h;
+    if (inside)
+    {
+        const float* sums = a.sums + token * width + head * a.dv + column;
+        for (int first = 0; first < parts; first += PartsAtOnce)
+        {
+            float4 sum[PartsAtOnce];
+#pragma unroll
+            for (int i = 0; i < PartsAtOnce; i++)
+            {
+                sum[i] = float4{0, 0, 0, 0};
+                if (first + i < parts)
+                {
+                    sum[i] = load_of_others(sums + (first + i) * (a.tokens * width));
+                }
+            }
+
+#pragma unroll
+            for (int i = 0; i < PartsAtOnce; i++)
+            {
+                h = {h.x + sum[i].x, h.y + sum[i].y, h.z + sum[i].z, h.w + sum[i].w};
+            }
+        }
+
+        gate = *(const float4*)(o + column);
+        weight = *(const float4*)(a.norm + head * a.dv + column);
+        if (a.norm_bias)
+        {
+            bias = *(const float4*)(a.norm_bias + head * a.dv + column);
+        }
+    }
+
+    CellScalars s = cell_scalars(gates[0], gates[a.heads], *m, a.gate_cap);
+    float q_scale = 1.0f / sqrt_of((float)a.dqk);
+    float dot = 0;
+    for (int j = thread; j < a.dqk; j += Threads)
+    {
+        float next = fma_of(s.b, k[j], s.a * n[j]);
+        dot = fma_of(q[j] * q_scale, next, dot);
+        n[j] = next;
+    }
+
+    float2 both = block_sums({dot, (h.x + h.y) + (h.z + h.w)}, scratch);
+    if (thread == 0)
+    {
+        *m = s.m; // every thread has read the old one
+    }
+
+    float scale = 1.0f / (max_of(abs_of(both.x), exp_of(-s.m)) + a.eps), mean = both.y * scale / a.dv;
+    h = {fma_of(h.x, scale, -mean), fma_of(h.y, scale, -mean), fma_of(h.z, scale, -mean), fma_of(h.w, scale, -mean)};
+    float squares = inside ? fma_of(h.x, h.x, h.y * h.y) + fma_of(h.z, h.z, h.w * h.w) : 0.0f;
+    float norm = 1.0f / sqrt_of(block_sums({squares, 0.0f}, scratch + Warps).x / a.dv + a.norm_eps);
+    if (inside)
+    {
+        float4 y = {
+            fma_of(h.x * norm, weight.x, bias.x) * sigmoid(gate.x), fma_of(h.y * norm, weight.y, bias.y) * sigmoid(gate.y),
+            fma_of(h.z * norm, weight.z, bias.z) * sigmoid(gate.z), fma_of(h.w * norm, weight.w, bias.w) * sigmoid(gate.w)};
+        *(uint2*)(a.out + token * a.cols + head * a.dv + column) = {pack_bf16(y.x, y.y), pack_bf16(y.z, y.w)};
+    }
+}
+
 /// Grid (heads * parts, items). S is what C is stored in; the arithmetic is float32, and sums are made of the new C before it is rounded.
 template <typename S>
 __device__ void cell_stream(const CellStreamArgs& a)
@@ -91,6 +204,8 @@ __device__ void cell_stream(const CellStreamArgs& a)
     float2* qk = (float2*)(tile + a.part_rows * row_bytes);      // [part_rows]: q, b k
     float* partial = (float*)(qk + a.part_rows);                 // [Threads][Count]
     ulong* barriers = (ulong*)(partial + Threads * Count);       // [Copies]
+    float2* scratch = (float2*)(barriers + Copies);              // [2 Warps]
+    uint* before = (uint*)(scratch + 2 * Warps);
     float* state = item.state + a.block_offset;
     S* c = (S*)state + ((long)head * a.dqk + part * a.part_rows) * a.dv;
     int thread = thread_index();
@@ -107,19 +222,20 @@ __device__ void cell_stream(const CellStreamArgs& a)
         for (int i = 0; i < Copies; i++)
         {
             barrier_expect(shared_address(barriers + i), copy_bytes);
-            copy_bulk(shared_address(tile + i * copy_bytes), (const byte*)c + (long)i * copy_bytes, copy_bytes, shared_address(barriers + i));
+            copy_bulk_once(shared_address(tile + i * copy_bytes), (const byte*)c + (long)i * copy_bytes, copy_bytes, shared_address(barriers + i));
         }
     }
 
-    float m = state[vectors_offset<S>(a.heads, a.dqk, a.dv) + a.heads * a.dqk + head];
+    float* vectors = state + vectors_offset<S>(a.heads, a.dqk, a.dv);
+    float m = vectors[a.heads * a.dqk + head];
     wait_for_previous();
     long token = item.first_row;
     const float* q = a.qkvo + token * a.ld + head * a.dqk + part * a.part_rows;
     const float* k = q + a.heads * a.dqk;
     const float* v = a.qkvo + token * a.ld + 2 * a.heads * a.dqk + head * a.dv;
     const float* gates = a.gates + token * 2 * a.heads + head;
-    int vectors = a.dv / Count, rows_at_once = Threads / vectors;
-    int column = thread % vectors * Count, first_row = thread / vectors;
+    int row_threads = a.dv / Count, rows_at_once = Threads / row_threads;
+    int column = thread % row_threads * Count, first_row = thread / row_threads;
     float vs[Count], h[Count];
 #pragma unroll
     for (int i = 0; i < Count; i += 4)
@@ -191,6 +307,26 @@ __device__ void cell_stream(const CellStreamArgs& a)
         sums[j] = sum;
     }
 
+    uint* arrived = a.arrived + block_y() * a.heads + head;
+    fence_device();
+    __syncthreads();
+    if (thread == 0)
+    {
+        *before = arrive_in_memory(arrived);
+    }
+
+    __syncthreads();
+    if ((int)*before == parts - 1)
+    {
+        fence_device();
+        if (thread == 0)
+        {
+            *arrived = 0;
+        }
+
+        finish_head(a, vectors, token, head, parts, scratch);
+    }
+
     if (thread == 0)
     {
         copies_out_have_read();
@@ -199,128 +335,3 @@ __device__ void cell_stream(const CellStreamArgs& a)
 
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) cell_stream_c32(const CellStreamArgs a) { cell_stream<float>(a); }
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) cell_stream_c16(const CellStreamArgs a) { cell_stream<bf16>(a); }
-
-/// Two sums over a block of HeadThreads, in every thread. scratch: float2[HeadThreads / WarpSize], written once.
-__device__ float2 block_sums(float2 value, float2* scratch)
-{
-    value = {warp_sum(value.x), warp_sum(value.y)};
-    if (lane_index() == 0)
-    {
-        scratch[warp_index()] = value;
-    }
-
-    __syncthreads();
-    float2 sum = {0, 0};
-#pragma unroll
-    for (int warp = 0; warp < HeadThreads / WarpSize; warp++)
-    {
-        sum = {sum.x + scratch[warp].x, sum.y + scratch[warp].y};
-    }
-
-    return sum;
-}
-
-/// Grid (heads, items): sigmoid(o) multihead_norm(h) of a head, and its new n and m.
-template <typename S>
-__device__ void head_stream(const CellStreamArgs& a)
-{
-    constexpr int Held = 2; // vectors of a thread, for heads up to 1,024 wide
-    __shared__ float2 scratch[2][HeadThreads / WarpSize];
-    let_next_start();
-    CellItem item = a.items[block_y()];
-    int thread = thread_index(), head = block_x();
-    float4 zero = {0, 0, 0, 0};
-    float4 weights[Held], biases[Held];
-#pragma unroll
-    for (int i = 0; i < Held; i++)
-    {
-        int j = (i * HeadThreads + thread) * 4;
-        weights[i] = j < a.dv ? *(const float4*)(a.norm + head * a.dv + j) : zero;
-        biases[i] = j < a.dv && a.norm_bias ? *(const float4*)(a.norm_bias + head * a.dv + j) : zero;
-    }
-
-    wait_for_previous();
-    if (!item.state)
-    {
-        return;
-    }
-
-    float* vectors = item.state + a.block_offset + vectors_offset<S>(a.heads, a.dqk, a.dv);
-    float* n = vectors + head * a.dqk;
-    float* m = vectors + a.heads * a.dqk + head;
-    long token = item.first_row, width = a.heads * a.dv;
-    const float* q = a.qkvo + token * a.ld + head * a.dqk;
-    const float* k = q + a.heads * a.dqk;
-    const float* o = a.qkvo + token * a.ld + 2 * a.heads * a.dqk + width + head * a.dv;
-    const float* gates = a.gates + token * 2 * a.heads + head;
-    int parts = a.dqk / a.part_rows;
-    float4 h[Held], gate[Held];
-#pragma unroll
-    for (int i = 0; i < Held; i++)
-    {
-        int j = (i * HeadThreads + thread) * 4;
-        h[i] = gate[i] = zero;
-        if (j < a.dv)
-        {
-            gate[i] = *(const float4*)(o + j);
-            const float* sums = a.sums + token * width + head * a.dv + j;
-#pragma unroll 8
-            for (int part = 0; part < parts; part++)
-            {
-                float4 sum = *(const float4*)(sums + part * (a.tokens * width));
-                h[i] = {h[i].x + sum.x, h[i].y + sum.y, h[i].z + sum.z, h[i].w + sum.w};
-            }
-        }
-    }
-
-    CellScalars s = cell_scalars(gates[0], gates[a.heads], *m, a.gate_cap);
-    float q_scale = 1.0f / sqrt_of((float)a.dqk);
-    float dot = 0, sum = 0;
-    for (int j = thread; j < a.dqk; j += HeadThreads)
-    {
-        float next = fma_of(s.b, k[j], s.a * n[j]);
-        dot = fma_of(q[j] * q_scale, next, dot);
-        n[j] = next;
-    }
-
-#pragma unroll
-    for (int i = 0; i < Held; i++)
-    {
-        sum += (h[i].x + h[i].y) + (h[i].z + h[i].w);
-    }
-
-    float2 both = block_sums({dot, sum}, scratch[0]);
-    if (thread == 0)
-    {
-        *m = s.m; // every thread has read the old one
-    }
-
-    float scale = 1.0f / (max_of(abs_of(both.x), exp_of(-s.m)) + a.eps), mean = both.y * scale / a.dv;
-    float squares = 0;
-#pragma unroll
-    for (int i = 0; i < Held; i++)
-    {
-        if ((i * HeadThreads + thread) * 4 < a.dv)
-        {
-            h[i] = {fma_of(h[i].x, scale, -mean), fma_of(h[i].y, scale, -mean), fma_of(h[i].z, scale, -mean), fma_of(h[i].w, scale, -mean)};
-            squares += fma_of(h[i].x, h[i].x, h[i].y * h[i].y) + fma_of(h[i].z, h[i].z, h[i].w * h[i].w);
-        }
-    }
-
-    float norm = 1.0f / sqrt_of(block_sums({squares, 0.0f}, scratch[1]).x / a.dv + a.norm_eps);
-#pragma unroll
-    for (int i = 0; i < Held; i++)
-    {
-        int j = (i * HeadThreads + thread) * 4;
-        if (j < a.dv)
-        {
-            float4 y = {
-                fma_of(h[i].x * norm, weights[i].x, biases[i].x) * sigmoid(gate[i].x), fma_of(h[i].y * norm, weights[i].y, biases[i].y) * sigmoid(gate[i].y),
-                fma_of(h[i].z * norm, weights[i].z, biases[i].z) * sigmoid(gate[i].z), fma_of(h[i].w * norm, weights[i].w, biases[i].w) * sigmoid(gate[i].w)};
-            *(uint2*)(a.out + token * a.cols + head * a.dv + j) = {pack_bf16(y.x, y.y), pack_bf16(y.z, y.w)};
-        }
-    }
-}
-
-extern "C" __global__ void LAUNCH_BOUNDS(HeadThreads, 4) head_stream_c32(const CellStreamArgs a) { head_stream<float>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(HeadThreads, 4) head_stream_c16(const CellStreamArgs a) { head_stream<bf16>(a); }

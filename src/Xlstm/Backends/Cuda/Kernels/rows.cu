@@ -35,13 +35,14 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) embed_f32(const EmbedArgs a
 struct NormRowsArgs
 {
     const float* x;            // [*, width]
-    const int* row_of;         // [grid x] rows to take, or null for all
+    const int* row_of;         // [rows] rows to take, or null for all
     const float* norm;         // [width]; null copies
     const float* norm_bias;    // [width] or null
     void* out;                 // [T, cols], padded with zeros
     const float* gate_weights; // i then f [gate_rows, cols], or null
     const float* gate_bias;    // [gate_rows]
     float* gate_out;           // [T, gate_rows]
+    int rows;                  // T
     int width;
     int cols;
     int gate_rows;
@@ -79,9 +80,9 @@ struct GateShare
     __device__ int column(int slot, int i) const { return (i * parts + slot % parts) * WarpSize * 4 + lane_index() * 4; }
 
     /// The preactivations from the normed row [cols]; sums: float[Warps].
-    __device__ void write(const NormRowsArgs& a, const float* x, float* sums) const
+    __device__ void write(const NormRowsArgs& a, int token, const float* x, float* sums) const
     {
-        float* out = a.gate_out + (long)block_x() * a.gate_rows;
+        float* out = a.gate_out + (long)token * a.gate_rows;
         for (int slot = warp_index(); slot < gates * parts; slot += Warps)
         {
             float sum = 0;
@@ -136,18 +137,18 @@ struct GateShare
     }
 };
 
-/// RMSNorm of row block x, and from it the row's i and f preactivations, which stay float32, shared by the blocks of grid y.
-/// Latency is everything where rows are few: what a thread needs is under way at once, the weights before the row is there.
+/// RMSNorm of rows block x, block x + grid x and so on, and from it their i and f preactivations, which stay float32, shared by
+/// the blocks of grid y. Latency is everything: what a thread needs is under way at once, weights before the rows are there.
 template <typename A>
 __device__ void norm_rows(const NormRowsArgs& a)
 {
-    constexpr int Held = 16; // elements of a thread that it keeps; what is wider goes through shared memory
+    constexpr int Held = 16; // elements of a row that a thread keeps; what is wider goes through shared memory
     float* scratch = shared_memory;
     float* row = scratch + WarpSize; // [cols]
     int thread = thread_index();
     let_next_start();
     GateShare share(a);
-    float values[Held], weights[Held];
+    float weights[Held], values[Held];
 #pragma unroll
     for (int i = 0; i < Held; i++)
     {
@@ -155,61 +156,75 @@ __device__ void norm_rows(const NormRowsArgs& a)
         weights[i] = a.norm && k < a.width ? a.norm[k] : 0.0f;
     }
 
-    wait_for_previous();
-    const float* x = a.x + (long)(a.row_of ? a.row_of[block_x()] : block_x()) * a.width;
-    float squares = 0;
+    auto row_of = [&](int token) { return a.x + (long)(a.row_of ? a.row_of[token] : token) * a.width; };
+    auto fetch = [&](int token)
+    {
+        const float* x = row_of(token);
 #pragma unroll
-    for (int i = 0; i < Held; i++)
-    {
-        int k = i * Threads + thread;
-        values[i] = k < a.width ? x[k] : 0.0f;
-    }
-
-#pragma unroll
-    for (int i = 0; i < Held; i++)
-    {
-        squares = fma_of(values[i], values[i], squares);
-    }
-
-    for (int k = Held * Threads + thread; k < a.cols; k += Threads)
-    {
-        float value = k < a.width ? x[k] : 0.0f;
-        squares = fma_of(value, value, squares);
-        row[k] = value;
-    }
-
-    float scale = a.norm ? 1.0f / sqrt_of(block_sum(squares, scratch) / a.width + a.eps) : 1.0f;
-    A* out = (A*)a.out + (long)block_x() * a.cols;
-    auto finish = [&](int k, float value, float weight)
-    {
-        if (a.norm && k < a.width)
+        for (int i = 0; i < Held; i++)
         {
-            value = value * scale * weight + (a.norm_bias ? a.norm_bias[k] : 0.0f);
-        }
-
-        row[k] = value;
-        if (block_y() == 0)
-        {
-            store_value(out + k, value);
+            int k = i * Threads + thread;
+            values[i] = k < a.width ? x[k] : 0.0f;
         }
     };
+    wait_for_previous();
+    fetch(block_x());
+    for (int token = block_x(); token < a.rows; token += grid_x())
+    {
+        float squares = 0;
 #pragma unroll
-    for (int i = 0; i < Held; i++)
-    {
-        int k = i * Threads + thread;
-        if (k < a.cols)
+        for (int i = 0; i < Held; i++)
         {
-            finish(k, values[i], weights[i]);
+            squares = fma_of(values[i], values[i], squares);
         }
-    }
 
-    for (int k = Held * Threads + thread; k < a.cols; k += Threads)
-    {
-        finish(k, row[k], a.norm && k < a.width ? a.norm[k] : 0.0f);
-    }
+        const float* x = row_of(token);
+        for (int k = Held * Threads + thread; k < a.cols; k += Threads)
+        {
+            float value = k < a.width ? x[k] : 0.0f;
+            squares = fma_of(value, value, squares);
+            row[k] = value;
+        }
 
-    __syncthreads();
-    share.write(a, row, scratch);
+        float scale = a.norm ? 1.0f / sqrt_of(block_sum(squares, scratch) / a.width + a.eps) : 1.0f;
+        A* out = (A*)a.out + (long)token * a.cols;
+        auto finish = [&](int k, float value, float weight)
+        {
+            if (a.norm && k < a.width)
+            {
+                value = value * scale * weight + (a.norm_bias ? a.norm_bias[k] : 0.0f);
+            }
+
+            row[k] = value;
+            if (block_y() == 0)
+            {
+                store_value(out + k, value);
+            }
+        };
+#pragma unroll
+        for (int i = 0; i < Held; i++)
+        {
+            int k = i * Threads + thread;
+            if (k < a.cols)
+            {
+                finish(k, values[i], weights[i]);
+            }
+        }
+
+        for (int k = Held * Threads + thread; k < a.cols; k += Threads)
+        {
+            finish(k, row[k], a.norm && k < a.width ? a.norm[k] : 0.0f);
+        }
+
+        if (token + grid_x() < a.rows)
+        {
+            fetch(token + grid_x());
+        }
+
+        __syncthreads();
+        share.write(a, token, row, scratch);
+        __syncthreads();
+    }
 }
 
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) norm_rows_bf16(const NormRowsArgs a) { norm_rows<bf16>(a); }

@@ -59,7 +59,7 @@ public unsafe class MatMulBenchmarks : IKernelBenchmark, IDisposable
             new Span<byte>(_weights.Pointer + i, (int)Math.Min(1 << 20, _weights.ByteLength - i)).Fill(Filler);
         }
 
-        Encodings encodings = TileInputs.Of(Format);
+        Encodings encodings = _kernel.EncodingOf(Format);
         _tiles = new NativeBuffer(ActivationTiles.PaddedCount(Width) * TileInputs.TokenBytes(Cols, encodings));
         _result = new NativeBuffer(sizeof(float) * PackedMatrix.PanelRows * MatMulKernel.GroupPanels * ActivationTiles.Wide);
         _inputs = TileInputs.Lay(_tiles.Pointer, ActivationTiles.PaddedCount(Width), Cols, encodings);
@@ -85,6 +85,7 @@ public unsafe class MatMulBenchmarks : IKernelBenchmark, IDisposable
     {
         long panelBytes = PackedMatrix.PanelByteLength(Cols, Format);
         float* result = (float*)_result!.Pointer;
+        Encodings encoding = _kernel!.EncodingOf(Format);
         for (int call = Calls; call > 0; call--)
         {
             byte* first = _weights!.Pointer + _next;
@@ -92,16 +93,16 @@ public unsafe class MatMulBenchmarks : IKernelBenchmark, IDisposable
             switch (Format)
             {
                 case WeightFormat.Float32:
-                    _kernel!.Float32(panels, Cols, _inputs.Float32, Width, result);
+                    _kernel.Float32(panels, Cols, _inputs.Float32, Width, result);
                     break;
                 case WeightFormat.BFloat16:
-                    _kernel!.BFloat16(panels, Cols, _inputs.Float32, Width, result);
+                    _kernel.BFloat16(panels, Cols, _inputs.Float32, Width, result);
                     break;
                 case WeightFormat.Int8:
-                    _kernel!.Int8(panels, PackedMatrix.GroupCount(Cols), _inputs.ForInt8, Width, result);
+                    _kernel.Int8(panels, PackedMatrix.GroupCount(Cols), _inputs.Tile(encoding, 0, Cols), Width, result);
                     break;
                 default:
-                    _kernel!.Int4(panels, PackedMatrix.GroupCount(Cols), _inputs.ForInt4, Width, result);
+                    _kernel.Int4(panels, PackedMatrix.GroupCount(Cols), _inputs.Tile(encoding, 0, Cols), Width, result);
                     break;
             }
 

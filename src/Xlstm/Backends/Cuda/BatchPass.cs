@@ -83,6 +83,7 @@ internal sealed unsafe class BatchPass : IPass
             }
         }
 
+        _matMul.Load(_slotCount);
         _workspace ??= new RowsWorkspace(_parts, _matMul, MaxItems, 0, LogitRows, _forward.CellParts);
         _parts.Stream.Upload(Items, _hostSlots.Pointer, SlotBytes);
     }

@@ -97,6 +97,7 @@ internal sealed unsafe class RowsPass : IPass
         bool inChunks = rows > items.Length && _forward.InChunks;
         _batch = new RowsBatch(Items, Ids, rows, items.Length, inChunks ? chunks : 0, longest, FirstChunks);
         Reserve(rows, _batch.Chunks);
+        _matMul.Load(rows);
         _parts.Stream.Upload(Items, _control.Pointer, ControlBytes);
     }
 
@@ -139,6 +140,7 @@ internal sealed unsafe class RowsPass : IPass
 
     private void Logits(int first, int count)
     {
+        _matMul.Load(count);
         _forward.Logits(_workspace!, OutputRows + (ulong)(first * sizeof(int)), count);
         _parts.Stream.Download(_hostLogits!.Pointer, _workspace!.Logits, count * LogitBytes);
         _parts.Stream.Synchronize();

@@ -1,5 +1,4 @@
 using System.Runtime.ExceptionServices;
-using System.Runtime.Intrinsics;
 using Xlstm.Memory;
 
 namespace Xlstm.Checkpoints.Packed;
@@ -13,14 +12,10 @@ internal sealed unsafe class PackedLoader
 {
     private const int ChunkBytes = 1 << 20;
 
-    // The largest float32 that rounds to a finite bfloat16 is just below this.
-    private const float BFloat16Overflow = 3.3961775e38f;
-
     private readonly Checkpoint _checkpoint;
     private readonly LoadMeter _meter;
 
-    private PackedLoader(Checkpoint checkpoint, IReadOnlyList<Placement> placements, IProgress<LoadProgress>? progress) =>
-        (_checkpoint, _meter) = (checkpoint, new LoadMeter(checkpoint.Shards.Count, placements.Select(placement => placement.Source), progress));
+    private PackedLoader(Checkpoint checkpoint, LoadMeter meter) => (_checkpoint, _meter) = (checkpoint, meter);
 
     /// <summary>Loads a checkpoint's weights into memory of their own.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
@@ -28,16 +23,13 @@ internal sealed unsafe class PackedLoader
     /// <param name="threads">Threads that read and convert.</param>
     /// <param name="progress">Told after every chunk.</param>
     /// <param name="cancellationToken">Honoured between chunks.</param>
-    /// <param name="importance">How much an error in each column of a matrix matters, float32 [cols]; null for all the same.</param>
     /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in its format.</exception>
-    public static NativeBuffer Load(
-        Checkpoint checkpoint, PackedLayout layout, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken, Func<PackedTensor, float[]?>? importance = null)
+    public static NativeBuffer Load(Checkpoint checkpoint, PackedLayout layout, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken)
     {
         var memory = new NativeBuffer(layout.ByteLength, zeroed: false);
         try
         {
-            Placement[] placements = [.. layout.Tensors.SelectMany(tensor => Place(checkpoint.Tensors, layout.Config, tensor, memory.Pointer, importance))];
-            new PackedLoader(checkpoint, placements, progress).Fill(placements, threads, cancellationToken);
+            Fill(checkpoint, layout.Tensors, memory, threads, MeterOf(checkpoint, layout, progress), cancellationToken);
             return memory;
         }
         catch
@@ -47,24 +39,43 @@ internal sealed unsafe class PackedLoader
         }
     }
 
-    private static IEnumerable<Placement> Place(TensorMap sources, XlstmConfig config, PackedTensor tensor, byte* memory, Func<PackedTensor, float[]?>? importance)
+    /// <summary>What counts the reading of all tensors of a layout.</summary>
+    public static LoadMeter MeterOf(Checkpoint checkpoint, PackedLayout layout, IProgress<LoadProgress>? progress) =>
+        new(checkpoint.Shards.Count, layout.Tensors.SelectMany(tensor => SourcesOf(checkpoint, tensor)), progress);
+
+    /// <summary>Reads some of a layout's tensors into their places.</summary>
+    /// <param name="checkpoint">An opened checkpoint.</param>
+    /// <param name="tensors">The tensors.</param>
+    /// <param name="memory">What holds all weights of the layout.</param>
+    /// <param name="threads">Threads that read and convert.</param>
+    /// <param name="meter">Counts what is read.</param>
+    /// <param name="cancellationToken">Honoured between chunks.</param>
+    /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in its format.</exception>
+    public static void Fill(Checkpoint checkpoint, IEnumerable<PackedTensor> tensors, IWeightMemory memory, int threads, LoadMeter meter, CancellationToken cancellationToken)
+    {
+        Placement[] placements = [.. tensors.SelectMany(tensor => Place(checkpoint, tensor, memory.Pointer))];
+        new PackedLoader(checkpoint, meter).Fill(placements, threads, cancellationToken);
+    }
+
+    /// <summary>The stored tensors that make up a packed one.</summary>
+    private static IEnumerable<CheckpointTensor> SourcesOf(Checkpoint checkpoint, PackedTensor tensor)
+    {
+        CheckpointTensor first = checkpoint.Tensors.Get(tensor.Block, tensor.Role, tensor.IsBias);
+        return tensor.Role == TensorRole.IGatePreact ? [first, checkpoint.Tensors.Get(tensor.Block, TensorRole.FGatePreact, tensor.IsBias)] : [first];
+    }
+
+    private static List<Placement> Place(Checkpoint checkpoint, PackedTensor tensor, byte* memory)
     {
         PackedMatrix matrix = tensor.IsVector ? default : tensor.Matrix(memory);
         float* vector = tensor.IsVector ? tensor.Vector(memory) : null;
-        var first = new Placement
+        var placements = new List<Placement>();
+        foreach (CheckpointTensor source in SourcesOf(checkpoint, tensor))
         {
-            Source = sources.Get(tensor.Block, tensor.Role, tensor.IsBias),
-            Matrix = matrix,
-            Vector = vector,
-            Importance = tensor.IsVector ? null : importance?.Invoke(tensor),
-        };
-        if (tensor.Role != TensorRole.IGatePreact)
-        {
-            return [first];
+            placements.Add(new Placement { Source = source, Matrix = matrix, Vector = vector, FirstRow = placements.Sum(before => before.Source.Rows) });
+            vector = tensor.IsVector ? vector + source.Cols : null;
         }
 
-        CheckpointTensor forget = sources.Get(tensor.Block, TensorRole.FGatePreact, tensor.IsBias);
-        return [first, new Placement { Source = forget, Matrix = matrix, Vector = tensor.IsVector ? vector + config.NumHeads : null, FirstRow = config.NumHeads }];
+        return placements;
     }
 
     private void Fill(IReadOnlyList<Placement> placements, int threads, CancellationToken cancellationToken)
@@ -86,12 +97,12 @@ internal sealed unsafe class PackedLoader
             Parallel.ForEach(
                 chunks,
                 new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken },
-                () => new Buffers(),
-                (chunk, _, buffers) =>
+                () => new RowReader(_checkpoint),
+                (chunk, _, reader) =>
                 {
-                    FillChunk(chunk.Placement, chunk.First, chunk.Count, buffers);
+                    FillChunk(chunk.Placement, chunk.First, chunk.Count, reader);
                     _meter.Add(chunk.Placement.Source, chunk.Count);
-                    return buffers;
+                    return reader;
                 },
                 _ => { });
         }
@@ -101,96 +112,25 @@ internal sealed unsafe class PackedLoader
         }
     }
 
-    private void FillChunk(in Placement placement, int first, int count, Buffers buffers)
+    private static void FillChunk(in Placement placement, int first, int count, RowReader reader)
     {
         CheckpointTensor source = placement.Source;
-        int cols = source.Cols;
-        int rowBytes = cols * source.ElementSize;
-        Span<byte> raw = buffers.Raw(count * rowBytes);
-        source.ReadRows(first, count, raw);
+        reader.Read(source, first, count);
         if (placement.Vector is not null)
         {
-            var vector = new Span<float>(placement.Vector, cols);
-            ElementConversion.ToFloat32(raw, source.ElementType, vector);
-            Check(vector, float.MaxValue, source, first);
+            reader.Row(0, WeightFormat.Float32).CopyTo(new Span<float>(placement.Vector, source.Cols));
             return;
         }
 
         PackedMatrix matrix = placement.Matrix;
-        Span<float> row = buffers.Row(cols);
-        float limit = matrix.Format == WeightFormat.BFloat16 ? BFloat16Overflow : float.MaxValue;
         for (int i = 0; i < count; i++)
         {
-            ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
-            Check(row, limit, source, first + i);
-            matrix.SetRow(placement.FirstRow + first + i, row, placement.Importance);
+            matrix.SetRow(placement.FirstRow + first + i, reader.Row(i, matrix.Format));
         }
 
-        int end = placement.FirstRow + first + count;
-        if (end == matrix.Rows)
+        if (placement.FirstRow + first + count == matrix.Rows)
         {
-            row.Clear();
-            for (; end % PackedMatrix.PanelRows != 0; end++)
-            {
-                matrix.SetRow(end, row);
-            }
-        }
-    }
-
-    private void Check(ReadOnlySpan<float> values, float limit, CheckpointTensor source, int row)
-    {
-        // One comparison refuses infinities, NaN (which compares false) and, for bfloat16, what would round to infinity.
-        int whole = values.Length / Vector256<float>.Count * Vector256<float>.Count;
-        Vector256<float> limits = Vector256.Create(limit);
-        bool good = true;
-        for (int i = 0; i < whole; i += Vector256<float>.Count)
-        {
-            good &= Vector256.LessThanOrEqualAll(Vector256.Abs(Vector256.Create(values[i..])), limits);
-        }
-
-        for (int i = whole; i < values.Length; i++)
-        {
-            good &= MathF.Abs(values[i]) <= limit;
-        }
-
-        if (good)
-        {
-            return;
-        }
-
-        int col = 0;
-        while (MathF.Abs(values[col]) <= limit)
-        {
-            col++;
-        }
-
-        throw WeightFault.At(_checkpoint, source, row, col, values[col]);
-    }
-
-    /// <summary>One thread's buffers, grown to the largest chunk it has met.</summary>
-    private sealed class Buffers
-    {
-        private byte[] _raw = [];
-        private float[] _row = [];
-
-        public Span<byte> Raw(int length)
-        {
-            if (_raw.Length < length)
-            {
-                _raw = GC.AllocateUninitializedArray<byte>(length);
-            }
-
-            return _raw.AsSpan(0, length);
-        }
-
-        public Span<float> Row(int length)
-        {
-            if (_row.Length < length)
-            {
-                _row = GC.AllocateUninitializedArray<float>(length);
-            }
-
-            return _row.AsSpan(0, length);
+            matrix.ClearPadding();
         }
     }
 
@@ -207,8 +147,5 @@ internal sealed unsafe class PackedLoader
 
         /// <summary>float32 [n], or null.</summary>
         public float* Vector { get; init; }
-
-        /// <summary>How much an error in each of the matrix's columns matters, or null.</summary>
-        public float[]? Importance { get; init; }
     }
 }

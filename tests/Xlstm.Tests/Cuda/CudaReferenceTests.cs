@@ -139,27 +139,6 @@ public class CudaReferenceTests
         Assert.Equal(state, stateAgain);
     }
 
-    [Fact]
-    public void StatesGoOutAndInAgain()
-    {
-        using CudaBackend backend = Gpu.Load(TestData.Reference("tiny-single"), WeightFormat.Float32);
-        using RecurrentState state = backend.CreateState();
-        Assert.All(Gpu.StateOf(state, backend.Config), value => Assert.Equal(0, value));
-        int length = (int)RecurrentState.BlockFloatCount(backend.Config);
-        float[] values = [.. Enumerable.Range(0, (int)RecurrentState.FloatCount(backend.Config)).Select(i => i * 0.5f)];
-        for (int block = 0; block < backend.Config.NumBlocks; block++)
-        {
-            state.CopyBlockFrom(block, values.AsSpan(block * length, length));
-        }
-
-        Assert.Equal(values, Gpu.StateOf(state, backend.Config));
-        using RecurrentState copy = backend.CreateState();
-        copy.CopyFrom(state);
-        state.Reset();
-        Assert.All(Gpu.StateOf(state, backend.Config), value => Assert.Equal(0, value));
-        Assert.Equal(values, Gpu.StateOf(copy, backend.Config));
-    }
-
     private static double RelativeError(float[] expected, float[] actual)
     {
         double difference = 0, length = 0;

@@ -88,6 +88,7 @@ internal sealed unsafe partial class ForwardPass : IParallelWork, IDisposable
             ReadOnlySpan<int> tokens = item.Tokens.Span;
             ArgumentOutOfRangeException.ThrowIfZero(tokens.Length, nameof(items));
             ArgumentOutOfRangeException.ThrowIfGreaterThan(rows + tokens.Length, Workspace.MaxTokens, nameof(items));
+            ArgumentOutOfRangeException.ThrowIfEqual(item.Output, Output.Shortlist, nameof(items));
             tokens.CopyTo(_ids.AsSpan(rows));
             _sequences.Add(new Sequence((CpuState)item.State, rows, tokens.Length));
             if (item.Output != Output.None)

@@ -17,11 +17,13 @@ internal sealed unsafe class BatchPass : IPass
     private readonly RowsForward _forward;
     private readonly PinnedBuffer _hostSlots;
     private readonly DeviceArena _slots;
-    private readonly Dictionary<(int Slots, bool WithLogits), CudaGraph> _graphs = [];
+    private readonly ShortlistKernel? _shortlists;
+    private readonly Dictionary<(int Slots, Output Wanted), CudaGraph> _graphs = [];
     private RowsWorkspace? _workspace;
     private PinnedBuffer? _hostLogits;
     private int _slotCount;
-    private bool _withLogits;
+    private bool _hasLogits;
+    private bool _hasShortlists;
 
     /// <param name="parts">What passes work with.</param>
     /// <param name="matMul">The stage's products.</param>
@@ -31,20 +33,31 @@ internal sealed unsafe class BatchPass : IPass
         (_parts, _matMul, _forward) = (parts, matMul, forward);
         _hostSlots = parts.Owned.Add(new PinnedBuffer(parts.Context, SlotBytes));
         _slots = parts.Owned.Add(new DeviceArena(parts.Context, parts.Stream, "the slots of a batch", SlotBytes));
+        if (parts.Stage.HasHead)
+        {
+            _shortlists = parts.Owned.Add(new ShortlistKernel(parts.Context, parts.Stream, parts.Kernels, parts.Config.VocabSize, MaxItems));
+        }
     }
 
     /// <inheritdoc/>
     public ulong X => _workspace!.X;
 
-    private static int SlotBytes => MaxItems * (sizeof(CellItem) + sizeof(int));
+    private static int SlotBytes => MaxItems * (sizeof(CellItem) + sizeof(ShortlistItem) + sizeof(int));
 
     private CellItem* HostItems => (CellItem*)_hostSlots.Pointer;
 
-    private int* HostIds => (int*)(HostItems + MaxItems);
+    private ShortlistItem* HostShortlists => (ShortlistItem*)(HostItems + MaxItems);
+
+    private int* HostIds => (int*)(HostShortlists + MaxItems);
 
     private ulong Items => _slots[0];
 
-    private ulong Ids => Items + (ulong)(MaxItems * sizeof(CellItem));
+    private ulong ShortlistTable => Items + (ulong)(MaxItems * sizeof(CellItem));
+
+    private ulong Ids => ShortlistTable + (ulong)(MaxItems * sizeof(ShortlistItem));
+
+    /// <summary>What the kernels of the batch make: nothing but states, logits, or logits and shortlists of them.</summary>
+    private Output Wanted => _hasShortlists ? Output.Shortlist : _hasLogits ? Output.LastLogits : Output.None;
 
     private int LogitRows => _parts.Stage.HasHead ? MaxItems : 0;
 
@@ -69,17 +82,28 @@ internal sealed unsafe class BatchPass : IPass
     public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
         _slotCount = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)items.Length);
-        _withLogits = false;
+        _hasLogits = _hasShortlists = false;
         for (int i = 0; i < _slotCount; i++)
         {
             HostItems[i] = new CellItem { FirstRow = i, Tokens = 1 };
+            HostShortlists[i] = default;
             HostIds[i] = 0;
             if (i < items.Length)
             {
-                HostIds[i] = items[i].Tokens.Span[0];
+                ref readonly BatchItem item = ref items[i];
+                var state = (CudaState)item.State;
+                HostIds[i] = item.Tokens.Span[0];
                 ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)HostIds[i], (uint)_parts.Config.VocabSize, nameof(items));
-                HostItems[i].State = ((CudaState)items[i].State).Address(part);
-                _withLogits |= _parts.Stage.HasHead && items[i].Output != Output.None;
+                HostItems[i].State = state.Address(part);
+                if (_shortlists is not null && item.Output == Output.Shortlist)
+                {
+                    HostShortlists[i] = _shortlists.Item(item.Shortlist!, state.Logits, row: i, place: i);
+                    _hasShortlists = true;
+                }
+                else
+                {
+                    _hasLogits |= _shortlists is not null && item.Output != Output.None;
+                }
             }
         }
 
@@ -91,10 +115,10 @@ internal sealed unsafe class BatchPass : IPass
     /// <inheritdoc/>
     public void Queue()
     {
-        if (!_graphs.TryGetValue((_slotCount, _withLogits), out CudaGraph? graph))
+        if (!_graphs.TryGetValue((_slotCount, Wanted), out CudaGraph? graph))
         {
             graph = _parts.Stream.Capture(_parts.Context, Record);
-            _graphs.Add((_slotCount, _withLogits), graph);
+            _graphs.Add((_slotCount, Wanted), graph);
         }
 
         _parts.Stream.Launch(graph);
@@ -103,16 +127,20 @@ internal sealed unsafe class BatchPass : IPass
     /// <inheritdoc/>
     public void Finish(ReadOnlySpan<BatchItem> items)
     {
-        if (_withLogits)
+        if (_hasLogits)
         {
             _hostLogits ??= new PinnedBuffer(_parts.Context, LogitBytes * MaxItems);
             _parts.Stream.Download(_hostLogits.Pointer, _workspace!.Logits, LogitBytes * items.Length);
         }
 
         _parts.Stream.Synchronize();
-        for (int i = 0; i < items.Length && _withLogits; i++)
+        for (int i = 0; i < items.Length; i++)
         {
-            if (items[i].Output != Output.None)
+            if (items[i].Output == Output.Shortlist)
+            {
+                _shortlists!.Take(items[i].Shortlist!, place: i);
+            }
+            else if (items[i].Output != Output.None)
             {
                 new ReadOnlySpan<float>(_hostLogits!.Pointer + (i * LogitBytes), _parts.Config.VocabSize).CopyTo(items[i].Logits.Span);
             }
@@ -140,9 +168,14 @@ internal sealed unsafe class BatchPass : IPass
         }
 
         _forward.Blocks(_workspace!, batch);
-        if (_withLogits)
+        if (Wanted != Output.None)
         {
             _forward.Logits(_workspace!, 0, _slotCount);
+        }
+
+        if (Wanted == Output.Shortlist)
+        {
+            _shortlists!.Launch(_workspace!.Logits, ShortlistTable, _slotCount);
         }
     }
 }

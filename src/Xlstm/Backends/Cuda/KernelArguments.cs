@@ -212,6 +212,27 @@ internal struct HeadRowsArguments
     private readonly int _padding;
 }
 
+/// <summary>ShortlistItem of shortlist.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct ShortlistItem
+{
+    public ulong Forbidden;
+    public ulong Kept;
+    public ulong Best;
+    public int Row;
+    public int Wanted;
+}
+
+/// <summary>ShortlistArgs of shortlist.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct ShortlistArguments
+{
+    public ulong Logits;
+    public ulong Items;
+    public int VocabSize;
+    private readonly int _padding;
+}
+
 /// <summary>ConvertArgs of rows.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct ConvertArguments

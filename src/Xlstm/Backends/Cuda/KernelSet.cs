@@ -69,8 +69,10 @@ internal sealed class KernelSet : IDisposable
                 HeadRowsHalf = rows.Kernel("head_rows_half_bf16");
             }
 
+            Shortlist = Module("shortlist").Kernel("shortlist");
             Embed.PreferShared();
             NormFew.PreferShared();
+            Shortlist.PreferShared();
             CellStep.PreferShared();
             CellRows = cellRows.Kernel((format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32") + stateSuffix);
         }
@@ -104,6 +106,8 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel CellStep { get; }
 
     public CudaKernel CellRows { get; }
+
+    public CudaKernel Shortlist { get; }
 
     public CudaKernel MatMulStore { get; }
 

@@ -16,7 +16,8 @@ internal sealed unsafe class RowsPass : IPass
     private readonly PinnedBuffer _control;
     private readonly DeviceArena _controlCopy;
     private readonly PinnedBuffer? _hostLogits;
-    private readonly List<(int Row, Memory<float> Logits)> _outputs = [];
+    private readonly ShortlistKernel? _shortlists;
+    private readonly List<RowOutput> _outputs = [];
     private RowsWorkspace? _workspace;
     private RowsBatch _batch;
 
@@ -31,6 +32,7 @@ internal sealed unsafe class RowsPass : IPass
         if (parts.Stage.HasHead)
         {
             _hostLogits = parts.Owned.Add(new PinnedBuffer(parts.Context, LogitRows * LogitBytes));
+            _shortlists = parts.Owned.Add(new ShortlistKernel(parts.Context, parts.Stream, parts.Kernels, parts.Config.VocabSize, LogitRows));
         }
     }
 
@@ -41,7 +43,9 @@ internal sealed unsafe class RowsPass : IPass
     public static long WorkspaceBytes(XlstmConfig config, ModelStage stage, WeightFormat format) =>
         ControlBytes + RowsWorkspace.Measure(config, CudaWeights.ElementSizeOf(format), MaxTokens, MaxTokens / RowsForward.Chunk, stage.HasHead ? LogitRows : 0);
 
-    private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
+    private static int BatchBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
+
+    private static int ControlBytes => BatchBytes + (LogitRows * sizeof(ShortlistItem));
 
     private CellItem* HostItems => (CellItem*)_control.Pointer;
 
@@ -52,6 +56,8 @@ internal sealed unsafe class RowsPass : IPass
     /// <summary>The number among all chunks of each item's first.</summary>
     private int* HostFirstChunks => HostRows + MaxTokens;
 
+    private ShortlistItem* HostShortlists => (ShortlistItem*)(_control.Pointer + BatchBytes);
+
     private ulong Items => _controlCopy[0];
 
     private ulong Ids => Items + (ulong)(MaxTokens * sizeof(CellItem));
@@ -59,6 +65,8 @@ internal sealed unsafe class RowsPass : IPass
     private ulong OutputRows => Ids + (ulong)(MaxTokens * sizeof(int));
 
     private ulong FirstChunks => OutputRows + (ulong)(MaxTokens * sizeof(int));
+
+    private ulong ShortlistTable => Items + (ulong)BatchBytes;
 
     private long LogitBytes => sizeof(float) * (long)_parts.Config.VocabSize;
 
@@ -79,11 +87,13 @@ internal sealed unsafe class RowsPass : IPass
             int chunksOfItem = (tokens.Length + RowsForward.Chunk - 1) / RowsForward.Chunk;
             chunks += chunksOfItem;
             longest = Math.Max(longest, chunksOfItem);
-            int wanted = !_parts.Stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.LastLogits ? 1 : tokens.Length;
+            int wanted = !_parts.Stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.AllLogits ? tokens.Length : 1;
             for (int j = 0; j < wanted; j++)
             {
                 HostRows[_outputs.Count] = rows + tokens.Length - wanted + j;
-                _outputs.Add((HostRows[_outputs.Count], item.Logits.Slice(j * vocabSize, vocabSize)));
+                _outputs.Add(item.Output == Output.Shortlist
+                    ? new RowOutput(default, item.Shortlist, (CudaState)item.State)
+                    : new RowOutput(item.Logits.Slice(j * vocabSize, vocabSize)));
             }
 
             rows += tokens.Length;
@@ -98,7 +108,7 @@ internal sealed unsafe class RowsPass : IPass
         _batch = new RowsBatch(Items, Ids, rows, items.Length, inChunks ? chunks : 0, longest, FirstChunks);
         Reserve(rows, _batch.Chunks);
         _matMul.Load(rows);
-        _parts.Stream.Upload(Items, _control.Pointer, ControlBytes);
+        _parts.Stream.Upload(Items, _control.Pointer, BatchBytes);
     }
 
     /// <inheritdoc/>
@@ -142,11 +152,47 @@ internal sealed unsafe class RowsPass : IPass
     {
         _matMul.Load(count);
         _forward.Logits(_workspace!, OutputRows + (ulong)(first * sizeof(int)), count);
-        _parts.Stream.Download(_hostLogits!.Pointer, _workspace!.Logits, count * LogitBytes);
+        if (QueueShortlists(first, count) < count)
+        {
+            _parts.Stream.Download(_hostLogits!.Pointer, _workspace!.Logits, count * LogitBytes);
+        }
+
         _parts.Stream.Synchronize();
         for (int i = 0; i < count; i++)
         {
-            new ReadOnlySpan<float>(_hostLogits.Pointer + (i * LogitBytes), _parts.Config.VocabSize).CopyTo(_outputs[first + i].Logits.Span);
+            RowOutput output = _outputs[first + i];
+            if (output.Shortlist is not null)
+            {
+                _shortlists!.Take(output.Shortlist, place: i);
+            }
+            else
+            {
+                new ReadOnlySpan<float>(_hostLogits!.Pointer + (i * LogitBytes), _parts.Config.VocabSize).CopyTo(output.Logits.Span);
+            }
         }
     }
+
+    /// <returns>How many of the rows want one.</returns>
+    private int QueueShortlists(int first, int count)
+    {
+        int queued = 0;
+        for (int i = 0; i < count; i++)
+        {
+            if (_outputs[first + i] is { Shortlist: { } shortlist, State: { } state })
+            {
+                HostShortlists[queued++] = _shortlists!.Item(shortlist, state.Logits, row: i, place: i);
+            }
+        }
+
+        if (queued > 0)
+        {
+            _parts.Stream.Upload(ShortlistTable, HostShortlists, queued * sizeof(ShortlistItem));
+            _shortlists!.Launch(_workspace!.Logits, ShortlistTable, queued);
+        }
+
+        return queued;
+    }
+
+    /// <summary>A row whose logits are wanted: all of them, or a shortlist while they stay with the state.</summary>
+    private readonly record struct RowOutput(Memory<float> Logits, Shortlist? Shortlist = null, CudaState? State = null);
 }

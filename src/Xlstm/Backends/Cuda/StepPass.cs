@@ -9,9 +9,10 @@ internal sealed unsafe class StepPass : IPass
     private const int NormVectors = 4;
     private const int DownVectors = 8;
 
-    // What the host tells the device: the item, then the token id.
-    private const int ControlBytes = 64;
+    // What the host tells the device: the item, the token id, what is wanted of the logits.
+    private const int ControlBytes = 96;
     private const int IdOffset = 32;
+    private const int ShortlistOffset = 64;
 
     private readonly XlstmConfig _config;
     private readonly CudaContext _context;
@@ -28,9 +29,11 @@ internal sealed unsafe class StepPass : IPass
     private readonly MatVec _up;
     private readonly MatVec _down;
     private readonly MatVec? _lmHead;
+    private readonly ShortlistKernel? _shortlist;
     private CudaGraph? _graph;
     private CudaGraph? _graphWithLogits;
-    private bool _wantsLogits;
+    private CudaGraph? _graphWithShortlist;
+    private Output _wanted;
 
     public StepPass(StageParts parts)
     {
@@ -64,6 +67,7 @@ internal sealed unsafe class StepPass : IPass
             _lmHead = config.AddOutNorm
                 ? new MatVec(_context, _kernels, _kernels.StepLogits, "stream_logits", NormVectors, _weights.LmHead)
                 : new MatVec(_context, _kernels, _kernels.StepLogitsPlain, null, 0, _weights.LmHead);
+            _shortlist = owned.Add(new ShortlistKernel(_context, _stream, _kernels, config.VocabSize, capacity: 1));
         }
 
         _cell = new CellStep(config, _context, _kernels, _states.Format);
@@ -97,23 +101,33 @@ internal sealed unsafe class StepPass : IPass
         BatchItem item = items[0];
         int id = item.Tokens.Span[0];
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)id, (uint)_config.VocabSize, nameof(items));
-        _wantsLogits = _stage.HasHead && item.Output != Output.None;
-        *(CellItem*)_host.Pointer = new CellItem { State = ((CudaState)item.State).Address(part), FirstRow = 0, Tokens = 1 };
+        var state = (CudaState)item.State;
+        _wanted = _stage.HasHead ? item.Output : Output.None;
+        *(CellItem*)_host.Pointer = new CellItem { State = state.Address(part), FirstRow = 0, Tokens = 1 };
         *(int*)(_host.Pointer + IdOffset) = id;
+        if (_wanted == Output.Shortlist)
+        {
+            *(ShortlistItem*)(_host.Pointer + ShortlistOffset) = _shortlist!.Item(item.Shortlist!, state.Logits, row: 0, place: 0);
+        }
+
         _stream.Upload(Control, _host.Pointer, ControlBytes);
     }
 
     /// <inheritdoc/>
     public void Queue()
     {
-        if (_wantsLogits)
+        switch (_wanted)
         {
-            _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, () => Record(withLogits: true)));
-            _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
-        }
-        else
-        {
-            _stream.Launch(_graph ??= _stream.Capture(_context, () => Record(withLogits: false)));
+            case Output.None:
+                _stream.Launch(_graph ??= _stream.Capture(_context, QueueBlocks));
+                break;
+            case Output.Shortlist:
+                _stream.Launch(_graphWithShortlist ??= _stream.Capture(_context, QueueShortlist));
+                break;
+            default:
+                _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, QueueLogits));
+                _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
+                break;
         }
     }
 
@@ -121,7 +135,11 @@ internal sealed unsafe class StepPass : IPass
     public void Finish(ReadOnlySpan<BatchItem> items)
     {
         _stream.Synchronize();
-        if (_wantsLogits)
+        if (_wanted == Output.Shortlist)
+        {
+            _shortlist!.Take(items[0].Shortlist!, place: 0);
+        }
+        else if (_wanted != Output.None)
         {
             new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(items[0].Logits.Span);
         }
@@ -132,11 +150,12 @@ internal sealed unsafe class StepPass : IPass
     {
         _graph?.Dispose();
         _graphWithLogits?.Dispose();
+        _graphWithShortlist?.Dispose();
     }
 
     private static long Floats(int count) => sizeof(float) * (long)count;
 
-    private void Record(bool withLogits)
+    private void QueueBlocks()
     {
         XlstmConfig c = _config;
         if (_stage.HasEmbeddings)
@@ -155,14 +174,21 @@ internal sealed unsafe class StepPass : IPass
         {
             QueueBlock(block);
         }
+    }
 
-        if (withLogits)
-        {
-            MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = c.OutputLogitSoftCap ?? 0 };
-            logits.Norm = _weights.OutNorm.Weight;
-            logits.NormBias = _weights.OutNorm.Bias;
-            _lmHead!.Launch(_stream, logits);
-        }
+    private void QueueLogits()
+    {
+        QueueBlocks();
+        MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = _config.OutputLogitSoftCap ?? 0 };
+        logits.Norm = _weights.OutNorm.Weight;
+        logits.NormBias = _weights.OutNorm.Bias;
+        _lmHead!.Launch(_stream, logits);
+    }
+
+    private void QueueShortlist()
+    {
+        QueueLogits();
+        _shortlist!.Launch(Logits, Control + ShortlistOffset, 1);
     }
 
     private void QueueBlock(int block)

@@ -47,8 +47,8 @@ internal static class CudaBenchmark
 
         foreach (int size in Numbers("--batches", "2,8,32"))
         {
-            Batch(backend, config, size, shortlist: false);
-            Batch(backend, config, size, shortlist: true);
+            Batch(backend, config, size, shortlist: false, copy);
+            Batch(backend, config, size, shortlist: true, copy);
         }
 
         return 0;
@@ -96,8 +96,7 @@ internal static class CudaBenchmark
 
         Array.Sort(times);
         double median = times[tokens / 2];
-        long embedding = config.TieWordEmbeddings ? 0 : (long)config.VocabSize * config.EmbeddingDim * (backend.Weights == WeightFormat.Float32 ? 4 : 2);
-        double bytes = backend.WeightBytes - embedding + (2.0 * (backend.StateBytes - (sizeof(float) * (long)config.VocabSize)));
+        double bytes = StepBytes(backend, config, 1);
         Console.WriteLine($"decode, batch 1, {Wanted(shortlist),-10} {1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
     }
 
@@ -122,7 +121,7 @@ internal static class CudaBenchmark
         Console.WriteLine($"prefill, {tokens,6} tokens      {tokens / best,10:f0} tok/s, {best * 1e3:f2} ms to the first token, best of 4; {2.0 * config.ParameterCount * tokens / best / 1e12:f0} TFLOP/s");
     }
 
-    private static void Batch(CudaBackend backend, XlstmConfig config, int size, bool shortlist)
+    private static void Batch(CudaBackend backend, XlstmConfig config, int size, bool shortlist, double copy)
     {
         var states = new RecurrentState[size];
         try
@@ -147,12 +146,20 @@ internal static class CudaBenchmark
 
             Array.Sort(times);
             double median = times[times.Length / 2];
-            Console.WriteLine($"decode, batch {size,-3} {Wanted(shortlist),-8} {size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step");
+            double bytes = StepBytes(backend, config, size);
+            Console.WriteLine($"decode, batch {size,-3} {Wanted(shortlist),-8} {size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
         }
         finally
         {
             Array.ForEach(states, state => state?.Dispose());
         }
+    }
+
+    /// <summary>Bytes of the weights that a step reads and of the states that it reads and writes.</summary>
+    private static double StepBytes(CudaBackend backend, XlstmConfig config, int size)
+    {
+        long embedding = config.TieWordEmbeddings ? 0 : (long)config.VocabSize * config.EmbeddingDim * (backend.Weights == WeightFormat.Float32 ? 4 : 2);
+        return backend.WeightBytes - embedding + (size * 2.0 * (backend.StateBytes - (sizeof(float) * (long)config.VocabSize)));
     }
 
     private static string Wanted(bool shortlist) => shortlist ? "greedy" : "logits";

@@ -4,6 +4,7 @@ using Xunit;
 namespace Xlstm.Tests.Cuda;
 
 /// <summary>Risk: on a device whose sums depend on how a text is cut, a session that goes back, is saved or moves does not go on as it did.</summary>
+[Collection(GpuTests.Name)]
 public class CudaSessionTests
 {
     private const string Prompt = "Once upon a time there was a little fox who lived in the forest. One day";

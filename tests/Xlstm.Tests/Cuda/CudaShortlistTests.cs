@@ -6,6 +6,7 @@ using Xunit;
 namespace Xlstm.Tests.Cuda;
 
 /// <summary>Risks: the device leaves out one of the best tokens, hands out a forbidden one, hides a logit that is not a number; or a text changes by it.</summary>
+[Collection(GpuTests.Name)]
 public class CudaShortlistTests
 {
     private const string Prompt = "Once upon a time there was";

@@ -8,6 +8,7 @@ using Xunit;
 namespace Xlstm.Tests.Cuda;
 
 /// <summary>Risks: a state that is copied, cut into parts or held in bfloat16 is not the state it was, or more of it is rounded than C where it is stored.</summary>
+[Collection(GpuTests.Name)]
 public class CudaStateTests
 {
     public static TheoryData<StateFormat> Formats => new(StateFormat.Float32, StateFormat.BFloat16);

@@ -5,6 +5,8 @@ namespace Xlstm.Backends.Cuda;
 /// <summary>The kernels for a device and a weight format, compiled by its driver.</summary>
 internal sealed class KernelSet : IDisposable
 {
+    private static readonly string[] FewKinds = ["store", "store_half", "add", "swiglu", "cap"];
+
     private readonly List<CudaModule> _modules = [];
     private readonly CudaContext _context;
     private readonly CudaModule? _stream;
@@ -22,6 +24,7 @@ internal sealed class KernelSet : IDisposable
             CudaModule step = Module("step"), rows = Module("rows"), matmul = Module("matmul" + suffix), cellStep = Module("cell_step"), cellRows = Module("cell_rows");
             Embed = rows.Kernel("embed" + suffix);
             NormRows = rows.Kernel("norm_rows" + suffix);
+            NormFew = rows.Kernel("norm_few" + suffix);
             HeadRows = rows.Kernel("head_rows" + suffix);
             StepQkvo = step.Kernel("step_qkvo" + suffix);
             StepOut = step.Kernel("step_out" + suffix);
@@ -39,6 +42,12 @@ internal sealed class KernelSet : IDisposable
                 _stream = Load("stream_hopper.sm_90", startsEarly: true);
             }
 
+            if (format == WeightFormat.BFloat16 && context.Device.Capability >= 90)
+            {
+                CudaModule cell = Load("cell_hopper.sm_90", startsEarly: true);
+                CellStream = cell.Kernel("cell_stream" + stateSuffix);
+            }
+
             if (format == WeightFormat.BFloat16 && context.Device.Capability == 90)
             {
                 CudaModule wgmma = Load("matmul_wgmma.sm_90a", startsEarly: true);
@@ -52,14 +61,7 @@ internal sealed class KernelSet : IDisposable
             {
                 CudaModule chunks = Module("cell_chunks");
                 CudaModule few = Module("matmul_few_bf16");
-                Few =
-                [
-                    few.Kernel("matmul_few_store_bf16"),
-                    few.Kernel("matmul_few_store_half_bf16"),
-                    few.Kernel("matmul_few_add_bf16"),
-                    few.Kernel("matmul_few_swiglu_bf16"),
-                    few.Kernel("matmul_few_cap_bf16"),
-                ];
+                Few = [.. FewKinds.Select(kind => few.Kernel($"matmul_few_{kind}_bf16"))];
                 CellScores = chunks.Kernel("cell_scores");
                 CellScan128 = chunks.Kernel("cell_scan_128" + stateSuffix);
                 CellScan256 = chunks.Kernel("cell_scan_256" + stateSuffix);
@@ -69,6 +71,7 @@ internal sealed class KernelSet : IDisposable
 
             Shortlist = Module("shortlist").Kernel("shortlist");
             Embed.PreferShared();
+            NormFew.PreferShared();
             Shortlist.PreferShared();
             CellStep.PreferShared();
             CellRows = cellRows.Kernel((format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32") + stateSuffix);
@@ -83,6 +86,8 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel Embed { get; }
 
     public CudaKernel NormRows { get; }
+
+    public CudaKernel NormFew { get; }
 
     public CudaKernel HeadRows { get; }
 
@@ -111,6 +116,9 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel MatMulSwiGlu { get; }
 
     public CudaKernel MatMulCap { get; }
+
+    /// <summary>The cell's step through the copy engine, with what follows it; null where the device or the format has none.</summary>
+    public CudaKernel? CellStream { get; }
 
     /// <summary>The cell in bfloat16 products; null for float32 weights, as is what reads and writes q, k, v, o in bfloat16.</summary>
     public CudaKernel? CellScores { get; }
@@ -148,6 +156,14 @@ internal sealed class KernelSet : IDisposable
         CudaKernel? kernel = _stream?.Kernel($"{name}_{vectors}");
         kernel?.PreferShared();
         return kernel;
+    }
+
+    /// <summary>Products over up to so many rows on Hopper's tensor cores, by <see cref="MatMulResult"/>; compiled now.</summary>
+    /// <param name="tokens">One of those there is a file for.</param>
+    public CudaKernel[] LoadFew(int tokens)
+    {
+        CudaModule few = Load($"matmul_few{tokens}_wgmma.sm_90a", startsEarly: true);
+        return [.. FewKinds.Select(kind => few.Kernel($"few_{kind}_{tokens}"))];
     }
 
     /// <inheritdoc/>

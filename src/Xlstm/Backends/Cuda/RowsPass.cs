@@ -30,10 +30,9 @@ internal sealed unsafe class RowsPass : IPass
     private readonly CudaKernel? _scan;
     private readonly PinnedBuffer _control;
     private readonly DeviceArena _controlCopy;
-    private readonly PinnedBuffer? _hostLogits;
     private readonly DeviceArena? _logits;
-    private readonly ShortlistKernel? _shortlists;
-    private readonly List<RowOutput> _outputs = [];
+    private readonly LogitsOutput? _output;
+    private readonly List<WantedRow> _wanted = [];
     private DeviceArena? _arena;
     private int _capacity;
     private int _rows;
@@ -52,9 +51,8 @@ internal sealed unsafe class RowsPass : IPass
         _controlCopy = owned.Add(new DeviceArena(context, _stream, "the list of a batch", ControlBytes));
         if (_stage.HasHead)
         {
-            _hostLogits = owned.Add(new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize)));
             _logits = owned.Add(new DeviceArena(context, _stream, "logits", LogitSizes(config, _weights.ElementSize)));
-            _shortlists = owned.Add(new ShortlistKernel(context, _stream, kernels, config.VocabSize, LogitRows));
+            _output = owned.Add(new LogitsOutput(parts, LogitRows));
         }
 
         _matMul = owned.Add(new MatMul(config, context, _stream, _weights, kernels));
@@ -76,9 +74,7 @@ internal sealed unsafe class RowsPass : IPass
         return ControlBytes + (stage.HasHead ? LogitSizes(config, elementSize).Sum() : 0) + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
     }
 
-    private static int BatchBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
-
-    private static int ControlBytes => BatchBytes + (LogitRows * sizeof(ShortlistItem));
+    private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
 
     private CellItem* HostItems => (CellItem*)_control.Pointer;
 
@@ -89,8 +85,6 @@ internal sealed unsafe class RowsPass : IPass
     /// <summary>The number among all chunks of each item's first.</summary>
     private int* HostFirstChunks => HostRows + MaxTokens;
 
-    private ShortlistItem* HostShortlists => (ShortlistItem*)(_control.Pointer + BatchBytes);
-
     private ulong Items => _controlCopy[0];
 
     private ulong Ids => Items + (ulong)(MaxTokens * sizeof(CellItem));
@@ -98,8 +92,6 @@ internal sealed unsafe class RowsPass : IPass
     private ulong OutputRows => Ids + (ulong)(MaxTokens * sizeof(int));
 
     private ulong FirstChunks => OutputRows + (ulong)(MaxTokens * sizeof(int));
-
-    private ulong ShortlistTable => Items + (ulong)BatchBytes;
 
     /// <inheritdoc/>
     public ulong X => _arena![0];
@@ -148,7 +140,7 @@ internal sealed unsafe class RowsPass : IPass
         _rows = 0;
         _items = items.Length;
         _singles = true;
-        _outputs.Clear();
+        _wanted.Clear();
         for (int i = 0; i < items.Length; i++)
         {
             ref readonly BatchItem item = ref items[i];
@@ -161,10 +153,8 @@ internal sealed unsafe class RowsPass : IPass
             int wanted = !_stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.AllLogits ? tokens.Length : 1;
             for (int j = 0; j < wanted; j++)
             {
-                int row = _rows + tokens.Length - wanted + j;
-                _outputs.Add(item.Output == Output.Shortlist
-                    ? new RowOutput(row, default, item.Shortlist, (CudaState)item.State)
-                    : new RowOutput(row, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
+                HostRows[_wanted.Count] = _rows + tokens.Length - wanted + j;
+                _wanted.Add(WantedRow.Of(item, j, _config.VocabSize));
             }
 
             _rows += tokens.Length;
@@ -175,14 +165,9 @@ internal sealed unsafe class RowsPass : IPass
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)HostIds[i], (uint)_config.VocabSize, nameof(items));
         }
 
-        for (int i = 0; i < _outputs.Count; i++)
-        {
-            HostRows[i] = _outputs[i].Row;
-        }
-
         CountChunks(items);
         MakeRoom();
-        _stream.Upload(Items, _control.Pointer, BatchBytes);
+        _stream.Upload(Items, _control.Pointer, ControlBytes);
     }
 
     /// <inheritdoc/>
@@ -210,13 +195,13 @@ internal sealed unsafe class RowsPass : IPass
     /// <inheritdoc/>
     public void Finish(ReadOnlySpan<BatchItem> items)
     {
-        for (int first = 0; first < _outputs.Count; first += LogitRows)
+        for (int first = 0; first < _wanted.Count; first += LogitRows)
         {
-            Logits(first, Math.Min(LogitRows, _outputs.Count - first));
+            Logits(first, Math.Min(LogitRows, _wanted.Count - first));
         }
 
         _stream.Synchronize();
-        _outputs.Clear();
+        _wanted.Clear();
     }
 
     /// <inheritdoc/>
@@ -386,47 +371,23 @@ internal sealed unsafe class RowsPass : IPass
 
     private void Logits(int first, int count)
     {
+        _output!.Clear();
+        for (int i = 0; i < count; i++)
+        {
+            _output.Add(_wanted[first + i]);
+        }
+
+        _output.Upload();
         Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits![1], default);
         _matMul.Logits(_weights.LmHead, _logits[1], _logits[0], count);
-        if (QueueShortlists(first, count) < count)
+        if (_output.HasShortlists)
         {
-            _stream.Download(_hostLogits!.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
+            _output.QueueShortlists(_logits[0], count);
         }
 
+        _output.QueueLogits(_logits[0]);
         _stream.Synchronize();
-        for (int i = 0; i < count; i++)
-        {
-            RowOutput output = _outputs[first + i];
-            if (output.Shortlist is not null)
-            {
-                _shortlists!.Take(output.Shortlist, place: i);
-            }
-            else
-            {
-                new ReadOnlySpan<float>((float*)_hostLogits!.Pointer + ((long)i * _config.VocabSize), _config.VocabSize).CopyTo(output.Logits.Span);
-            }
-        }
-    }
-
-    /// <returns>How many of the rows want one.</returns>
-    private int QueueShortlists(int first, int count)
-    {
-        int queued = 0;
-        for (int i = 0; i < count; i++)
-        {
-            if (_outputs[first + i] is { Shortlist: { } shortlist, State: { } state })
-            {
-                HostShortlists[queued++] = _shortlists!.Item(shortlist, state.Logits, row: i, place: i);
-            }
-        }
-
-        if (queued > 0)
-        {
-            _stream.Upload(ShortlistTable, HostShortlists, queued * sizeof(ShortlistItem));
-            _shortlists!.Launch(_logits![0], ShortlistTable, queued);
-        }
-
-        return queued;
+        _output.HandOut();
     }
 
     private void Norm(CudaNorm norm, ulong x, ulong rowOf, int rows, ulong output, CudaMatrix gates) =>
@@ -445,7 +406,4 @@ internal sealed unsafe class RowsPass : IPass
             GateRows = gates.Rows,
             Eps = _config.NormEps,
         });
-
-    /// <summary>A row whose logits are wanted: all of them, or a shortlist while they stay with the state.</summary>
-    private readonly record struct RowOutput(int Row, Memory<float> Logits, Shortlist? Shortlist = null, CudaState? State = null);
 }

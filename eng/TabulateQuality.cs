@@ -34,8 +34,8 @@ foreach (var (name, root) in runs)
 }
 
 Line($"");
-Line($"*int4 calibrated* is a folder of `xlstm quantize --weights int4 --calibrate TEXT`, the text being 32,000 tokens that the model wrote itself;");
-Line($"*int4 mix* keeps out_proj and proj_down at 8 bits (`--mix`). The perplexity itself is known to ± {Number(first, "perplexity_standard_error"):F2}; the ratios are known far better, since both");
+Line($"*calibrated* is a folder of `xlstm quantize --weights int4 --calibrate TEXT`, the text being 32,000 tokens that the model wrote itself;");
+Line($"*mix* keeps out_proj and proj_down at 8 bits (`--mix`). The perplexity itself is known to ± {Number(first, "perplexity_standard_error"):F2}; the ratios are known far better, since both");
 Line($"models read the same tokens.");
 Line($"");
 Line($"## By position");

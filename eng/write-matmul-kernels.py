@@ -33,7 +33,7 @@ class Isa:
         self.wide = bits == 512
         self.vector = f"Vector{bits}"
         self.lanes = bits // 32
-        self.parts = ["", "lh", "abcd"][[512, 256, 128].index(bits)] or [""]
+        self.parts = {512: [""], 256: ["l", "h"], 128: ["a", "b", "c", "d"]}[bits]
         self.fma = {512: "Avx512F.FusedMultiplyAdd", 256: "Fma.MultiplyAdd", 128: "Vector128.MultiplyAddEstimate"}[bits]
         self.madd = ("Avx512BW" if self.wide else "Avx2") + ".MultiplyAddAdjacent"
         self.vnni = name == "Vnni"  # a dot product with unsigned weights: int8 + 128, less 128 times the activations
@@ -182,8 +182,8 @@ class Kernel:
         return f"{self.isa.vector}.Load(w{p}" + (f" + {offset})" if offset else ")")
 
     def multiply_words(self, suffix, offset, weights, element, cast, accumulator):
-        """Products first and then their sums: a processor that deals a row of like instructions out to its pipes in turn
-        would else send every multiplication to the same ones."""
+        """Products of all panels first and then their sums: a processor that deals instructions out to its pipes in turn would
+        send product, sum, product, sum to pipes that do not fit them (Zen 4)."""
         for t in self.tokens:
             self.emit(16, f"{self.isa.vector}<{element}> x{t}{suffix} = {self.isa.vector}.Create(x[{t + offset}]).{cast}();")
             self.declare(16, accumulator, lambda p, h: f"y{p}{h}_{t}{suffix} = {self.isa.madd}({weights}{p}{h}, x{t}{suffix})")
@@ -197,16 +197,15 @@ class Kernel:
                 self.emit(16, f"a{p}{h}_{t} = TDot.MultiplyAdd(a{p}{h}_{t}, {weights}{p}{h}, x{t}{suffix});")
 
     def integer_step(self):
-        """The products of 16 bytes of each row... of a panel's 64 bytes a part of a step: four columns (int8) or eight (int4)."""
+        """The products with the next 64 bytes of each panel: four columns of its 16 rows (int8) or eight (int4)."""
         isa, v, int8 = self.isa, self.isa.vector, self.fmt == "Int8"
         if isa.dot:
             element = "byte" if isa.vnni else "sbyte"
             cast = "" if isa.vnni else ".AsSByte()"
             if int8:
-                self.declare(16, element, lambda p, h: f"w{p}{h} = {self.weights(f'{p}', h)}" + (" ^ flip" if isa.vnni else cast))
+                self.declare(16, element, lambda p, h: f"w{p}{h} = {self.weights(p, h)}" + (" ^ flip" if isa.vnni else cast))
                 self.dot("", 0, "w")
             else:
-                # Each half loads for itself: a register for both would be one too many.
                 self.declare(16, element, lambda p, h: f"low{p}{h} = ({self.weights(p, h)} & nibble){cast}" if cast else f"low{p}{h} = {self.weights(p, h)} & nibble")
                 self.dot("a", 0, "low")
                 self.declare(16, element, lambda p, h: f"high{p}{h} = ({self.weights(p, h)} >> 4){cast}" if cast else f"high{p}{h} = {self.weights(p, h)} >> 4")

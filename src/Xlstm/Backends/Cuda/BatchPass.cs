@@ -17,13 +17,10 @@ internal sealed unsafe class BatchPass : IPass
     private readonly RowsForward _forward;
     private readonly PinnedBuffer _hostSlots;
     private readonly DeviceArena _slots;
-    private readonly ShortlistKernel? _shortlists;
+    private readonly LogitsOutput? _output;
     private readonly Dictionary<(int Slots, Output Wanted), CudaGraph> _graphs = [];
     private RowsWorkspace? _workspace;
-    private PinnedBuffer? _hostLogits;
     private int _slotCount;
-    private bool _hasLogits;
-    private bool _hasShortlists;
 
     /// <param name="parts">What passes work with.</param>
     /// <param name="matMul">The stage's products.</param>
@@ -35,33 +32,27 @@ internal sealed unsafe class BatchPass : IPass
         _slots = parts.Owned.Add(new DeviceArena(parts.Context, parts.Stream, "the slots of a batch", SlotBytes));
         if (parts.Stage.HasHead)
         {
-            _shortlists = parts.Owned.Add(new ShortlistKernel(parts.Context, parts.Stream, parts.Kernels, parts.Config.VocabSize, MaxItems));
+            _output = parts.Owned.Add(new LogitsOutput(parts, MaxItems));
         }
     }
 
     /// <inheritdoc/>
     public ulong X => _workspace!.X;
 
-    private static int SlotBytes => MaxItems * (sizeof(CellItem) + sizeof(ShortlistItem) + sizeof(int));
+    private static int SlotBytes => MaxItems * (sizeof(CellItem) + sizeof(int));
 
     private CellItem* HostItems => (CellItem*)_hostSlots.Pointer;
 
-    private ShortlistItem* HostShortlists => (ShortlistItem*)(HostItems + MaxItems);
-
-    private int* HostIds => (int*)(HostShortlists + MaxItems);
+    private int* HostIds => (int*)(HostItems + MaxItems);
 
     private ulong Items => _slots[0];
 
-    private ulong ShortlistTable => Items + (ulong)(MaxItems * sizeof(CellItem));
-
-    private ulong Ids => ShortlistTable + (ulong)(MaxItems * sizeof(ShortlistItem));
+    private ulong Ids => Items + (ulong)(MaxItems * sizeof(CellItem));
 
     /// <summary>What the kernels of the batch make: nothing but states, logits, or logits and shortlists of them.</summary>
-    private Output Wanted => _hasShortlists ? Output.Shortlist : _hasLogits ? Output.LastLogits : Output.None;
+    private Output Wanted => _output is null ? Output.None : _output.HasShortlists ? Output.Shortlist : _output.HasLogits ? Output.LastLogits : Output.None;
 
     private int LogitRows => _parts.Stage.HasHead ? MaxItems : 0;
-
-    private long LogitBytes => sizeof(float) * (long)_parts.Config.VocabSize;
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
     public long WorkspaceBytes => SlotBytes + RowsWorkspace.Measure(_parts.Config, _parts.Weights.ElementSize, MaxItems, 0, LogitRows, _forward.CellParts);
@@ -82,34 +73,28 @@ internal sealed unsafe class BatchPass : IPass
     public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
         _slotCount = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)items.Length);
-        _hasLogits = _hasShortlists = false;
+        _output?.Clear();
         for (int i = 0; i < _slotCount; i++)
         {
             HostItems[i] = new CellItem { FirstRow = i, Tokens = 1 };
-            HostShortlists[i] = default;
             HostIds[i] = 0;
+            WantedRow wanted = default;
             if (i < items.Length)
             {
                 ref readonly BatchItem item = ref items[i];
-                var state = (CudaState)item.State;
                 HostIds[i] = item.Tokens.Span[0];
                 ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)HostIds[i], (uint)_parts.Config.VocabSize, nameof(items));
-                HostItems[i].State = state.Address(part);
-                if (_shortlists is not null && item.Output == Output.Shortlist)
-                {
-                    HostShortlists[i] = _shortlists.Item(item.Shortlist!, state.Logits, row: i, place: i);
-                    _hasShortlists = true;
-                }
-                else
-                {
-                    _hasLogits |= _shortlists is not null && item.Output != Output.None;
-                }
+                HostItems[i].State = ((CudaState)item.State).Address(part);
+                wanted = item.Output == Output.None ? default : WantedRow.Of(item, 0, _parts.Config.VocabSize);
             }
+
+            _output?.Add(wanted);
         }
 
         _matMul.Load(_slotCount);
         _workspace ??= new RowsWorkspace(_parts, _matMul, MaxItems, 0, LogitRows, _forward.CellParts);
         _parts.Stream.Upload(Items, _hostSlots.Pointer, SlotBytes);
+        _output?.Upload();
     }
 
     /// <inheritdoc/>
@@ -127,24 +112,9 @@ internal sealed unsafe class BatchPass : IPass
     /// <inheritdoc/>
     public void Finish(ReadOnlySpan<BatchItem> items)
     {
-        if (_hasLogits)
-        {
-            _hostLogits ??= new PinnedBuffer(_parts.Context, LogitBytes * MaxItems);
-            _parts.Stream.Download(_hostLogits.Pointer, _workspace!.Logits, LogitBytes * items.Length);
-        }
-
+        _output?.QueueLogits(_workspace!.Logits);
         _parts.Stream.Synchronize();
-        for (int i = 0; i < items.Length; i++)
-        {
-            if (items[i].Output == Output.Shortlist)
-            {
-                _shortlists!.Take(items[i].Shortlist!, place: i);
-            }
-            else if (items[i].Output != Output.None)
-            {
-                new ReadOnlySpan<float>(_hostLogits!.Pointer + (i * LogitBytes), _parts.Config.VocabSize).CopyTo(items[i].Logits.Span);
-            }
-        }
+        _output?.HandOut();
     }
 
     /// <inheritdoc/>
@@ -156,7 +126,6 @@ internal sealed unsafe class BatchPass : IPass
         }
 
         _workspace?.Dispose();
-        _hostLogits?.Dispose();
     }
 
     private void Record()
@@ -175,7 +144,7 @@ internal sealed unsafe class BatchPass : IPass
 
         if (Wanted == Output.Shortlist)
         {
-            _shortlists!.Launch(_workspace!.Logits, ShortlistTable, _slotCount);
+            _output!.QueueShortlists(_workspace!.Logits, _slotCount);
         }
     }
 }

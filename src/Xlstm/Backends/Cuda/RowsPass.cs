@@ -15,9 +15,8 @@ internal sealed unsafe class RowsPass : IPass
     private readonly RowsForward _forward;
     private readonly PinnedBuffer _control;
     private readonly DeviceArena _controlCopy;
-    private readonly PinnedBuffer? _hostLogits;
-    private readonly ShortlistKernel? _shortlists;
-    private readonly List<RowOutput> _outputs = [];
+    private readonly LogitsOutput? _output;
+    private readonly List<WantedRow> _wanted = [];
     private RowsWorkspace? _workspace;
     private RowsBatch _batch;
 
@@ -31,8 +30,7 @@ internal sealed unsafe class RowsPass : IPass
         _controlCopy = parts.Owned.Add(new DeviceArena(parts.Context, parts.Stream, "the list of a batch", ControlBytes));
         if (parts.Stage.HasHead)
         {
-            _hostLogits = parts.Owned.Add(new PinnedBuffer(parts.Context, LogitRows * LogitBytes));
-            _shortlists = parts.Owned.Add(new ShortlistKernel(parts.Context, parts.Stream, parts.Kernels, parts.Config.VocabSize, LogitRows));
+            _output = parts.Owned.Add(new LogitsOutput(parts, LogitRows));
         }
     }
 
@@ -43,9 +41,7 @@ internal sealed unsafe class RowsPass : IPass
     public static long WorkspaceBytes(XlstmConfig config, ModelStage stage, WeightFormat format) =>
         ControlBytes + RowsWorkspace.Measure(config, CudaWeights.ElementSizeOf(format), MaxTokens, MaxTokens / RowsForward.Chunk, stage.HasHead ? LogitRows : 0);
 
-    private static int BatchBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
-
-    private static int ControlBytes => BatchBytes + (LogitRows * sizeof(ShortlistItem));
+    private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
 
     private CellItem* HostItems => (CellItem*)_control.Pointer;
 
@@ -56,8 +52,6 @@ internal sealed unsafe class RowsPass : IPass
     /// <summary>The number among all chunks of each item's first.</summary>
     private int* HostFirstChunks => HostRows + MaxTokens;
 
-    private ShortlistItem* HostShortlists => (ShortlistItem*)(_control.Pointer + BatchBytes);
-
     private ulong Items => _controlCopy[0];
 
     private ulong Ids => Items + (ulong)(MaxTokens * sizeof(CellItem));
@@ -66,14 +60,10 @@ internal sealed unsafe class RowsPass : IPass
 
     private ulong FirstChunks => OutputRows + (ulong)(MaxTokens * sizeof(int));
 
-    private ulong ShortlistTable => Items + (ulong)BatchBytes;
-
-    private long LogitBytes => sizeof(float) * (long)_parts.Config.VocabSize;
-
     /// <inheritdoc/>
     public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
-        _outputs.Clear();
+        _wanted.Clear();
         int rows = 0, chunks = 0, longest = 0, vocabSize = _parts.Config.VocabSize;
         for (int i = 0; i < items.Length; i++)
         {
@@ -90,10 +80,8 @@ internal sealed unsafe class RowsPass : IPass
             int wanted = !_parts.Stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.AllLogits ? tokens.Length : 1;
             for (int j = 0; j < wanted; j++)
             {
-                HostRows[_outputs.Count] = rows + tokens.Length - wanted + j;
-                _outputs.Add(item.Output == Output.Shortlist
-                    ? new RowOutput(default, item.Shortlist, (CudaState)item.State)
-                    : new RowOutput(item.Logits.Slice(j * vocabSize, vocabSize)));
+                HostRows[_wanted.Count] = rows + tokens.Length - wanted + j;
+                _wanted.Add(WantedRow.Of(item, j, vocabSize));
             }
 
             rows += tokens.Length;
@@ -108,7 +96,7 @@ internal sealed unsafe class RowsPass : IPass
         _batch = new RowsBatch(Items, Ids, rows, items.Length, inChunks ? chunks : 0, longest, FirstChunks);
         Reserve(rows, _batch.Chunks);
         _matMul.Load(rows);
-        _parts.Stream.Upload(Items, _control.Pointer, BatchBytes);
+        _parts.Stream.Upload(Items, _control.Pointer, ControlBytes);
     }
 
     /// <inheritdoc/>
@@ -125,13 +113,13 @@ internal sealed unsafe class RowsPass : IPass
     /// <inheritdoc/>
     public void Finish(ReadOnlySpan<BatchItem> items)
     {
-        for (int first = 0; first < _outputs.Count; first += LogitRows)
+        for (int first = 0; first < _wanted.Count; first += LogitRows)
         {
-            Logits(first, Math.Min(LogitRows, _outputs.Count - first));
+            Logits(first, Math.Min(LogitRows, _wanted.Count - first));
         }
 
         _parts.Stream.Synchronize();
-        _outputs.Clear();
+        _wanted.Clear();
     }
 
     /// <inheritdoc/>
@@ -150,49 +138,23 @@ internal sealed unsafe class RowsPass : IPass
 
     private void Logits(int first, int count)
     {
+        LogitsOutput output = _output!;
+        output.Clear();
+        for (int i = 0; i < count; i++)
+        {
+            output.Add(_wanted[first + i]);
+        }
+
         _matMul.Load(count);
         _forward.Logits(_workspace!, OutputRows + (ulong)(first * sizeof(int)), count);
-        if (QueueShortlists(first, count) < count)
+        output.Upload();
+        if (output.HasShortlists)
         {
-            _parts.Stream.Download(_hostLogits!.Pointer, _workspace!.Logits, count * LogitBytes);
+            output.QueueShortlists(_workspace!.Logits, count);
         }
 
+        output.QueueLogits(_workspace!.Logits);
         _parts.Stream.Synchronize();
-        for (int i = 0; i < count; i++)
-        {
-            RowOutput output = _outputs[first + i];
-            if (output.Shortlist is not null)
-            {
-                _shortlists!.Take(output.Shortlist, place: i);
-            }
-            else
-            {
-                new ReadOnlySpan<float>(_hostLogits!.Pointer + (i * LogitBytes), _parts.Config.VocabSize).CopyTo(output.Logits.Span);
-            }
-        }
+        output.HandOut();
     }
-
-    /// <returns>How many of the rows want one.</returns>
-    private int QueueShortlists(int first, int count)
-    {
-        int queued = 0;
-        for (int i = 0; i < count; i++)
-        {
-            if (_outputs[first + i] is { Shortlist: { } shortlist, State: { } state })
-            {
-                HostShortlists[queued++] = _shortlists!.Item(shortlist, state.Logits, row: i, place: i);
-            }
-        }
-
-        if (queued > 0)
-        {
-            _parts.Stream.Upload(ShortlistTable, HostShortlists, queued * sizeof(ShortlistItem));
-            _shortlists!.Launch(_workspace!.Logits, ShortlistTable, queued);
-        }
-
-        return queued;
-    }
-
-    /// <summary>A row whose logits are wanted: all of them, or a shortlist while they stay with the state.</summary>
-    private readonly record struct RowOutput(Memory<float> Logits, Shortlist? Shortlist = null, CudaState? State = null);
 }

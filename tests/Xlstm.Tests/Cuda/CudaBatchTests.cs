@@ -93,6 +93,34 @@ public class CudaBatchTests
         }
     }
 
+    [Fact]
+    public void AnItemGetsWhatItAsksFor()
+    {
+        using CudaBackend backend = Gpu.Load(TestData.DemoModel, WeightFormat.BFloat16);
+        int vocabSize = backend.Config.VocabSize;
+        var none = new TokenMask(vocabSize, _ => false);
+        (float[][] expected, _) = Decode(backend, backend.Config, [[1], [22], [333], [4], [5]]);
+        using var states = new DisposableList<RecurrentState>(expected.Select(_ => backend.CreateState()));
+        float[] first = new float[vocabSize], fourth = new float[vocabSize], kept = new float[vocabSize];
+        Shortlist second = new(3, none), fifth = new(1, none);
+        backend.Forward(
+        [
+            new BatchItem(states[0], new[] { 1 }, Output.LastLogits, first),
+            new BatchItem(states[1], new[] { 22 }, Output.Shortlist, default, second),
+            new BatchItem(states[2], new[] { 333 }, Output.None, default),
+            new BatchItem(states[3], new[] { 4 }, Output.AllLogits, fourth),
+            new BatchItem(states[4], new[] { 5 }, Output.Shortlist, default, fifth),
+        ]);
+        Assert.Equal(expected[0], first);
+        Assert.Equal(expected[3], fourth);
+        states[1].CopyLogitsTo(kept);
+        Assert.Equal(expected[1], kept);
+        Assert.Equal(expected[1].Max(), second.Logits.ToArray().Max());
+        states[4].CopyLogitsTo(kept);
+        Assert.Equal(expected[4], kept);
+        Assert.Equal(expected[4].Max(), fifth.Logits.ToArray().Max());
+    }
+
     /// <summary>Feeds sequences of one length in lockstep, a token of each a call; logits of every position and the states after the last.</summary>
     internal static (float[][] Logits, float[][] States) Decode(Backend backend, XlstmConfig config, int[][] sequences)
     {

@@ -14,6 +14,8 @@ switch (args)
         return CudaCellBenchmark.Run(rest);
     case ["roles", .. string[] rest]:
         return RoleQuality.Run(rest);
+    case ["cuda-products", .. string[] rest]:
+        return CudaProductsBenchmark.Run(rest);
     default:
         Console.Error.WriteLine("""
             usage: Xlstm.Benchmarks kernels [BenchmarkDotNet arguments]

@@ -60,6 +60,38 @@ public class CudaDemoTests
         return (divergence, agreed / (double)count);
     }
 
+    /// <summary>Batches in which the text is decoded in pieces side by side.</summary>
+    [Theory]
+    [InlineData(3, 60)]
+    [InlineData(8, 60)]
+    [InlineData(33, 40)]
+    [InlineData(100, 12)]
+    public void ABatchPredictsWhatTheCpuPredicts(int size, int length)
+    {
+        using CudaBackend gpu = Gpu.Load(TestData.DemoModel, WeightFormat.BFloat16);
+        using CpuBackend cpu = Gpu.LoadCpu(TestData.DemoModel, WeightFormat.BFloat16);
+        XlstmConfig config = gpu.Config;
+        int[] text = [.. Text()];
+        int[][] pieces = [.. Enumerable.Range(0, size).Select(i => Enumerable.Range(i * 13, length).Select(j => text[j % text.Length]).ToArray())];
+        (float[][] actual, _) = CudaBatchTests.Decode(gpu, config, pieces);
+        double divergence = 0;
+        int agreed = 0;
+        for (int i = 0; i < size; i++)
+        {
+            (float[] expected, _) = Gpu.Feed(cpu, config, pieces[i], length);
+            for (int j = 0; j < length; j++)
+            {
+                ReadOnlySpan<float> p = expected.AsSpan(j * config.VocabSize, config.VocabSize), q = actual[i].AsSpan(j * config.VocabSize, config.VocabSize);
+                divergence += Divergence(p, q) / (size * length);
+                agreed += ArgMax(p) == ArgMax(q) ? 1 : 0;
+            }
+        }
+
+        Gpu.Write($"batch of {size}: mean KL {divergence:e2} nats, same first choice {100.0 * agreed / (size * length):f2} %");
+        Assert.InRange(divergence, -1e-9, 1e-4);
+        Assert.InRange(agreed / (double)(size * length), 0.995, 1);
+    }
+
     [Fact]
     public async Task GreedyTextIsTheReferences()
     {

@@ -66,7 +66,10 @@ internal sealed class CudaWeights : IDisposable
     public required CudaMatrix LmHead { get; init; }
 
     /// <summary>Bytes an element of a matrix.</summary>
-    public int ElementSize => Format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
+    public int ElementSize => ElementSizeOf(Format);
+
+    /// <summary>The same for a format.</summary>
+    public static int ElementSizeOf(WeightFormat format) => format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
 
     /// <inheritdoc/>
     public void Dispose() => Memory?.Dispose();

@@ -80,6 +80,31 @@ internal struct CellArguments
     public float Eps;
 }
 
+/// <summary>CellStreamArgs of cell_hopper.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CellStreamArguments
+{
+    public ulong Items;
+    public ulong Qkvo;
+    public ulong Gates;
+    public ulong Sums;
+    public ulong Arrived;
+    public ulong Norm;
+    public ulong NormBias;
+    public ulong Out;
+    public long BlockOffset;
+    public int Stride;
+    public int Heads;
+    public int Dqk;
+    public int Dv;
+    public int PartRows;
+    public int Tokens;
+    public int Cols;
+    public float GateCap;
+    public float Eps;
+    public float NormEps;
+}
+
 /// <summary>CellChunksArgs of cell_chunks.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CellChunksArguments
@@ -127,6 +152,17 @@ internal struct WgmmaArguments
     public ulong WeightsMap;
 }
 
+/// <summary>FewArgs of matmul_few_wgmma.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct FewArguments
+{
+    public MatMulArguments Product;
+    public ulong InputMap;
+    public ulong WeightsMap;
+    public int Stages;
+    private readonly int _padding;
+}
+
 /// <summary>EmbedArgs of rows.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct EmbedArguments
@@ -150,10 +186,12 @@ internal struct NormRowsArguments
     public ulong GateWeights;
     public ulong GateBias;
     public ulong GateOut;
+    public int Rows;
     public int Width;
     public int Cols;
     public int GateRows;
     public float Eps;
+    private readonly int _padding;
 }
 
 /// <summary>HeadRowsArgs of rows.cu.</summary>

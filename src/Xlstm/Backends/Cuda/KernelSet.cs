@@ -5,6 +5,8 @@ namespace Xlstm.Backends.Cuda;
 /// <summary>The kernels for a device and a weight format, compiled by its driver.</summary>
 internal sealed class KernelSet : IDisposable
 {
+    private static readonly string[] FewKinds = ["store", "store_half", "add", "swiglu", "cap"];
+
     private readonly List<CudaModule> _modules = [];
     private readonly CudaContext _context;
     private readonly CudaModule? _stream;
@@ -39,6 +41,12 @@ internal sealed class KernelSet : IDisposable
                 _stream = Load("stream_hopper.sm_90", startsEarly: true);
             }
 
+            if (format == WeightFormat.BFloat16 && context.Device.Capability >= 90)
+            {
+                CudaModule cell = Load("cell_hopper.sm_90", startsEarly: true);
+                CellStream = cell.Kernel("cell_stream" + stateSuffix);
+            }
+
             if (format == WeightFormat.BFloat16 && context.Device.Capability == 90)
             {
                 CudaModule wgmma = Load("matmul_wgmma.sm_90a", startsEarly: true);
@@ -46,20 +54,15 @@ internal sealed class KernelSet : IDisposable
                 WgmmaStoreHalf = wgmma.Kernel("wgmma_store_half");
                 WgmmaAdd = wgmma.Kernel("wgmma_add");
                 WgmmaSwiGlu = wgmma.Kernel("wgmma_swiglu");
+                CudaModule few = Load("matmul_few_wgmma.sm_90a", startsEarly: true);
+                WgmmaFew = [.. FewRows.BoxTokens.Select(tokens => FewKinds.Select(kind => few.Kernel($"few_{kind}_{tokens}")).ToArray())];
             }
 
             if (format == WeightFormat.BFloat16)
             {
                 CudaModule chunks = Module("cell_chunks");
                 CudaModule few = Module("matmul_few_bf16");
-                Few =
-                [
-                    few.Kernel("matmul_few_store_bf16"),
-                    few.Kernel("matmul_few_store_half_bf16"),
-                    few.Kernel("matmul_few_add_bf16"),
-                    few.Kernel("matmul_few_swiglu_bf16"),
-                    few.Kernel("matmul_few_cap_bf16"),
-                ];
+                Few = [.. FewKinds.Select(kind => few.Kernel($"matmul_few_{kind}_bf16"))];
                 CellScores = chunks.Kernel("cell_scores");
                 CellScan128 = chunks.Kernel("cell_scan_128" + stateSuffix);
                 CellScan256 = chunks.Kernel("cell_scan_256" + stateSuffix);
@@ -70,6 +73,8 @@ internal sealed class KernelSet : IDisposable
             Shortlist = Module("shortlist").Kernel("shortlist");
             Embed.PreferShared();
             Shortlist.PreferShared();
+            NormRows.PreferShared();
+            HeadRows.PreferShared();
             CellStep.PreferShared();
             CellRows = cellRows.Kernel((format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32") + stateSuffix);
         }
@@ -112,6 +117,9 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel MatMulCap { get; }
 
+    /// <summary>The cell's step through the copy engine, with what follows it; null where the device or the format has none.</summary>
+    public CudaKernel? CellStream { get; }
+
     /// <summary>The cell in bfloat16 products; null for float32 weights, as is what reads and writes q, k, v, o in bfloat16.</summary>
     public CudaKernel? CellScores { get; }
 
@@ -128,7 +136,7 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel? HeadRowsHalf { get; }
 
-    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next three.</summary>
+    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next four.</summary>
     public CudaKernel? WgmmaStore { get; }
 
     public CudaKernel? WgmmaStoreHalf { get; }
@@ -136,6 +144,9 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel? WgmmaAdd { get; }
 
     public CudaKernel? WgmmaSwiGlu { get; }
+
+    /// <summary>Products over a few rows there, by tile and by <see cref="MatMulResult"/>.</summary>
+    public CudaKernel[][]? WgmmaFew { get; }
 
     /// <summary>What the driver's compiler says of registers and spills.</summary>
     public string Log => string.Join('\n', _modules.Select(module => module.Log));

@@ -21,19 +21,6 @@ internal enum MatMulResult
     Cap,
 }
 
-/// <summary>The inputs of products over many rows, as <see cref="MatMul"/> knows them.</summary>
-internal enum MatMulInput
-{
-    /// <summary>[T, D].</summary>
-    Norm,
-
-    /// <summary>[T, VD].</summary>
-    Heads,
-
-    /// <summary>[T, F].</summary>
-    Ffn,
-}
-
 /// <summary>Products of many rows with a model's matrices: chooses the kernel for the device and the number of rows.</summary>
 internal sealed class MatMul : IDisposable
 {
@@ -56,28 +43,21 @@ internal sealed class MatMul : IDisposable
     private const int WgmmaCols = 64;
     private const int WgmmaSharedBytes = (4 * (WgmmaTokens + WgmmaRows) * WgmmaCols * sizeof(ushort)) + 64 + 1024;
 
-    private const int Inputs = 3;
-    private const int MatricesPerBlock = 4;
-
-    private readonly CudaContext _context;
     private readonly CudaStream _stream;
     private readonly KernelSet _kernels;
     private readonly bool _float32;
     private readonly float _cap;
+    private readonly FewRows? _few;
     private readonly TensorMaps? _maps;
     private readonly Dictionary<ulong, int> _mapOf = [];
-    private readonly ulong[] _inputs = new ulong[Inputs];
 
-    /// <param name="config">The model's sizes.</param>
-    /// <param name="context">Where; current on the calling thread.</param>
-    /// <param name="stream">Where products are queued.</param>
-    /// <param name="weights">The model's matrices.</param>
-    /// <param name="kernels">The device's kernels.</param>
-    public MatMul(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
+    /// <param name="parts">What passes work with.</param>
+    public MatMul(StageParts parts)
     {
-        (_context, _stream, _kernels) = (context, stream, kernels);
+        (CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels) = (parts.Context, parts.Stream, parts.Weights, parts.Kernels);
+        (_stream, _kernels) = (stream, kernels);
         _float32 = weights.Format == WeightFormat.Float32;
-        _cap = config.OutputLogitSoftCap ?? 0;
+        _cap = parts.Config.OutputLogitSoftCap ?? 0;
         if (!_float32)
         {
             foreach (CudaKernel kernel in new[] { kernels.MatMulStore, kernels.MatMulStoreHalf!, kernels.MatMulAdd, kernels.MatMulSwiGlu, kernels.MatMulCap })
@@ -98,45 +78,57 @@ internal sealed class MatMul : IDisposable
                 SharedMemory.Allow(context, kernel!, WgmmaSharedBytes, "the model");
             }
 
-            _maps = new TensorMaps(context, Inputs + (MatricesPerBlock * weights.Blocks.Length));
-            foreach (CudaBlockWeights block in weights.Blocks)
+            _few = new FewRows(context, stream, kernels.WgmmaFew!);
+            CudaMatrix[] matrices = [.. Matrices(weights).DistinctBy(matrix => matrix.Address)];
+            _maps = new TensorMaps(context, 2 * matrices.Length);
+            foreach (CudaMatrix matrix in matrices)
             {
-                foreach (CudaMatrix matrix in new[] { block.Qkvo, block.OutProj, block.GateUp, block.ProjDown })
-                {
-                    int index = Inputs + _mapOf.Count;
-                    _mapOf.Add(matrix.Address, index);
-                    _maps.Describe(index, matrix.Address, matrix.Rows, matrix.Stride, WgmmaRows, WgmmaCols);
-                }
+                int index = 2 * _mapOf.Count;
+                _mapOf.Add(matrix.Address, index);
+                _maps.Describe(index, matrix.Address, matrix.Rows, matrix.Stride, WgmmaRows, WgmmaCols);
+                _maps.Describe(index + 1, matrix.Address, matrix.Rows, matrix.Stride, FewRows.BoxRows, FewRows.TileCols);
             }
+
+            _maps.Upload(stream);
         }
     }
 
-    /// <summary>Says where an input lies from now on.</summary>
-    /// <param name="input">Which.</param>
-    /// <param name="address">[<paramref name="rows"/>, <paramref name="stride"/>] in the weights' elements.</param>
-    /// <param name="rows">Rows there is room for.</param>
-    /// <param name="stride">Elements of a row.</param>
-    public void SetInput(MatMulInput input, ulong address, int rows, int stride)
+    /// <summary>Rows of the boxes in which inputs are to be described; those of <see cref="FewRows"/>, then that of many rows.</summary>
+    public IReadOnlyList<int> InputBoxes => _few is null ? [] : [.. FewRows.BoxTokens, WgmmaTokens];
+
+    /// <summary>Queues a product.</summary>
+    /// <param name="kind">What becomes of the sums.</param>
+    /// <param name="matrix">The matrix.</param>
+    /// <param name="inputs">Where the workspace has its inputs.</param>
+    /// <param name="input">Which of them.</param>
+    /// <param name="output">[<paramref name="tokens"/>, <paramref name="stride"/>].</param>
+    /// <param name="tokens">Rows of input and output.</param>
+    /// <param name="stride">Elements of a row of the output.</param>
+    public void Run(MatMulResult kind, CudaMatrix matrix, MatMulInputs inputs, MatMulInput input, ulong output, int tokens, int stride)
     {
-        _inputs[(int)input] = address;
-        _maps?.Describe((int)input, address, rows, stride, WgmmaTokens, WgmmaCols);
-    }
-
-    /// <summary>Tells the device of inputs that moved.</summary>
-    public void InputsSet() => _maps?.Upload(_stream);
-
-    /// <summary>Queues a product with a block's matrix.</summary>
-    public void Run(MatMulResult kind, CudaMatrix matrix, MatMulInput input, ulong output, int tokens, int stride)
-    {
-        MatMulArguments arguments = Arguments(matrix, _inputs[(int)input], output, tokens, stride);
-
-        // With few tokens the weights' way from memory is all that counts, and smaller tiles spread it over more multiprocessors.
-        if (_maps is null || tokens <= MaxFew || !_mapOf.TryGetValue(matrix.Address, out int map))
+        MatMulArguments arguments = Arguments(matrix, inputs[input], output, tokens, stride);
+        if (_few is not null && FewRows.Takes(kind, arguments))
         {
-            Queue(kind, matrix, arguments);
-            return;
+            _few.Run(kind, arguments, inputs.Map(input, FewRows.TileOf(tokens)), _maps![_mapOf[matrix.Address] + 1]);
         }
+        else if (_maps is not null && tokens > MaxFew && kind != MatMulResult.Cap)
+        {
+            Wgmma(kind, arguments, inputs.Map(input, InputBoxes.Count - 1), _maps[_mapOf[matrix.Address]]);
+        }
+        else
+        {
+            Queue(kind, arguments);
+        }
+    }
 
+    /// <inheritdoc/>
+    public void Dispose() => _maps?.Dispose();
+
+    private static IEnumerable<CudaMatrix> Matrices(CudaWeights weights) =>
+        weights.Blocks.SelectMany(block => new[] { block.Qkvo, block.OutProj, block.GateUp, block.ProjDown }).Append(weights.LmHead).Where(matrix => matrix.Address != 0);
+
+    private void Wgmma(MatMulResult kind, in MatMulArguments arguments, ulong inputMap, ulong weightsMap)
+    {
         CudaKernel kernel = kind switch
         {
             MatMulResult.Store => _kernels.WgmmaStore!,
@@ -146,29 +138,20 @@ internal sealed class MatMul : IDisposable
         };
         _stream.Launch(
             kernel,
-            (tokens + WgmmaTokens - 1) / WgmmaTokens,
-            (matrix.Rows + WgmmaRows - 1) / WgmmaRows,
+            (arguments.Tokens + WgmmaTokens - 1) / WgmmaTokens,
+            (arguments.Rows + WgmmaRows - 1) / WgmmaRows,
             WgmmaThreads,
             WgmmaSharedBytes,
-            new WgmmaArguments { Product = arguments, InputMap = _maps[(int)input], WeightsMap = _maps[map] });
+            new WgmmaArguments { Product = arguments, InputMap = inputMap, WeightsMap = weightsMap });
     }
 
-    /// <summary>Queues the product that makes logits.</summary>
-    /// <param name="lmHead">[V, D].</param>
-    /// <param name="input">[<paramref name="rows"/>, D].</param>
-    /// <param name="output">float32 [<paramref name="rows"/>, V].</param>
-    /// <param name="rows">Rows.</param>
-    public void Logits(CudaMatrix lmHead, ulong input, ulong output, int rows) => Queue(MatMulResult.Cap, lmHead, Arguments(lmHead, input, output, rows, lmHead.Rows));
-
-    /// <inheritdoc/>
-    public void Dispose() => _maps?.Dispose();
-
-    private void Queue(MatMulResult kind, CudaMatrix matrix, in MatMulArguments arguments)
+    private void Queue(MatMulResult kind, in MatMulArguments arguments)
     {
+        // With few tokens the weights' way from memory is all that counts, and smaller tiles spread it over more multiprocessors.
         if (_kernels.Few is { } few && arguments.Tokens <= MaxFew)
         {
             _stream.Launch(
-                few[(int)kind], (arguments.Tokens + TileFew - 1) / TileFew, (matrix.Rows + TileFew - 1) / TileFew, Threads, RingBytesFew, arguments);
+                few[(int)kind], (arguments.Tokens + TileFew - 1) / TileFew, (arguments.Rows + TileFew - 1) / TileFew, Threads, RingBytesFew, arguments);
             return;
         }
 
@@ -181,7 +164,7 @@ internal sealed class MatMul : IDisposable
             _ => _kernels.MatMulCap,
         };
         int tile = _float32 ? TileF32 : TileBf16;
-        _stream.Launch(kernel, (arguments.Tokens + tile - 1) / tile, (matrix.Rows + tile - 1) / tile, Threads, _float32 ? 0 : RingBytesBf16, arguments);
+        _stream.Launch(kernel, (arguments.Tokens + tile - 1) / tile, (arguments.Rows + tile - 1) / tile, Threads, _float32 ? 0 : RingBytesBf16, arguments);
     }
 
     private MatMulArguments Arguments(CudaMatrix matrix, ulong input, ulong output, int tokens, int stride) => new()

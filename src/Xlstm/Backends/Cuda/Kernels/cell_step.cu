@@ -90,6 +90,12 @@ __device__ void cell_step(const CellStepArgs& a)
     int head = block_x() / slices;
     int slice = block_x() % slices;
     CellItem item = a.items[block_y()];
+    if (!item.state)
+    {
+        wait_for_previous();
+        return;
+    }
+
     float* state = item.state + a.block_offset;
     S* c = (S*)state + (long)head * a.dqk * a.dv;
     const float* vectors = state + vectors_offset<S>(a.heads, a.dqk, a.dv);

@@ -54,7 +54,7 @@ Line($"");
 Line($"## By role");
 Line($"");
 Line($"One role of the matrices rounded, all others bfloat16: `Xlstm.Benchmarks roles --tokens 3000 --calibrate TEXT BOOK1 BOOK2 BOOK3`, that is 3,000 tokens of each book. Judge by the divergence: a");
-Line($"perplexity over so few tokens is off by a tenth of a per cent. What follows from it: [perplexity.md](../perplexity.md#by-role).");
+Line($"perplexity over so few tokens is off by a tenth of a per cent. What follows from it: [calibration.md](../calibration.md#by-role).");
 Line($"");
 Console.Write(File.ReadAllText(args[0]));
 return 0;

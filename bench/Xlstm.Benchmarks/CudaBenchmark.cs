@@ -55,7 +55,7 @@ internal static class CudaBenchmark
         return 0;
     }
 
-    internal static double CopyBandwidth(CudaDevice device)
+    private static double CopyBandwidth(CudaDevice device)
     {
         const long Bytes = 2L << 30;
         const int Times = 10;

@@ -25,9 +25,10 @@ internal static class CudaProductsBenchmark
         var parts = new StageParts(owned, config, context, stream, ModelStage.All(config), weights, kernels, new CudaStateLayout(config, StateFormat.Float32));
         using (var matMul = new MatMul(parts))
         {
-            foreach (int rows in Option("--rows", "8,16,32,64,128").Split(',').Select(n => int.Parse(n, CultureInfo.InvariantCulture)))
+            foreach (int rows in Option("--rows", "8,32,64,128").Split(',').Select(n => int.Parse(n, CultureInfo.InvariantCulture)))
             {
                 using var workspace = new RowsWorkspace(parts, matMul, rows, 0, rows);
+                matMul.Load(rows);
                 double Time(MatMulResult kind, Func<CudaBlockWeights, CudaMatrix> choose, MatMulInput input, ulong output, Func<CudaMatrix, int> stride)
                 {
                     CudaMatrix[] matrices = [.. weights.Blocks.Select(choose).Distinct()];
@@ -97,62 +98,56 @@ internal static class CudaProductsBenchmark
 
         stream.Upload(table.Address, host.Pointer, host.ByteLength);
         stream.Fill(states.Address, 0x3C, states.ByteLength);
-        foreach (int part in new[] { 16, 32, 64, 100 })
+        if (CellStream.Create(config, context, kernels, format) is not { } cell)
         {
-            Environment.SetEnvironmentVariable("PART_KB", part.ToString(CultureInfo.InvariantCulture));
-            if (CellStream.Create(config, context, kernels, format) is not { } cell)
-            {
-                continue;
-            }
-
-            using var matMul = new MatMul(parts);
-            using var workspace = new RowsWorkspace(parts, matMul, items, 0, 1, cell.Parts);
-            stream.Fill(workspace.Qkvo, 0x3C, 4L * items * weights.Blocks[0].Qkvo.Rows);
-            using CudaGraph graph = stream.Capture(context, () =>
-            {
-                for (int block = 0; block < config.NumBlocks; block++)
-                {
-                    cell.Launch(
-                        stream,
-                        new CellStreamArguments
-                        {
-                            Items = table.Address,
-                            Qkvo = workspace.Qkvo,
-                            Gates = workspace.Gates,
-                            Sums = workspace.H,
-                            Arrived = workspace.Arrived,
-                            Norm = weights.Blocks[block].MultiheadNorm.Weight,
-                            NormBias = 0,
-                            Out = workspace.Input,
-                            BlockOffset = layout.BlockFloats(block),
-                            Stride = weights.Blocks[0].Qkvo.Rows,
-                            Heads = config.NumHeads,
-                            Dqk = config.QkHeadDim,
-                            Dv = config.VHeadDim,
-                            Tokens = items,
-                            Cols = CudaMatrix.Pad(config.VDim),
-                            GateCap = config.GateSoftCap ?? 0,
-                            Eps = config.Eps,
-                            NormEps = config.NormEps,
-                        },
-                        items);
-                }
-            });
-            using CudaEvent begin = new(context), end = new(context);
-            stream.Launch(graph);
-            begin.Record(stream);
-            for (int i = 0; i < Times; i++)
-            {
-                stream.Launch(graph);
-            }
-
-            end.Record(stream);
-            end.Synchronize();
-            double seconds = end.MillisecondsSince(begin) / 1e3 / Times / config.NumBlocks;
-            double bytes = 2.0 * items * layout.MatrixBytes;
-            Console.WriteLine($"cell, {items} {format} states, {part} KiB a block of threads: {seconds * 1e6:f1} us a block, {bytes / seconds / 1e9:f0} GB/s");
+            return;
         }
 
-        Environment.SetEnvironmentVariable("PART_KB", null);
+        using var matMul = new MatMul(parts);
+        using var workspace = new RowsWorkspace(parts, matMul, items, 0, 1, cell.Parts);
+        stream.Fill(workspace.Qkvo, 0x3C, 4L * items * weights.Blocks[0].Qkvo.Rows);
+        using CudaGraph graph = stream.Capture(context, () =>
+        {
+            for (int block = 0; block < config.NumBlocks; block++)
+            {
+                cell.Launch(
+                    stream,
+                    new CellStreamArguments
+                    {
+                        Items = table.Address,
+                        Qkvo = workspace.Qkvo,
+                        Gates = workspace.Gates,
+                        Sums = workspace.H,
+                        Arrived = workspace.Arrived,
+                        Norm = weights.Blocks[block].MultiheadNorm.Weight,
+                        NormBias = 0,
+                        Out = workspace.Input,
+                        BlockOffset = layout.BlockFloats(block),
+                        Stride = weights.Blocks[0].Qkvo.Rows,
+                        Heads = config.NumHeads,
+                        Dqk = config.QkHeadDim,
+                        Dv = config.VHeadDim,
+                        Tokens = items,
+                        Cols = CudaMatrix.Pad(config.VDim),
+                        GateCap = config.GateSoftCap ?? 0,
+                        Eps = config.Eps,
+                        NormEps = config.NormEps,
+                    },
+                    items);
+            }
+        });
+        using CudaEvent begin = new(context), end = new(context);
+        stream.Launch(graph);
+        begin.Record(stream);
+        for (int i = 0; i < Times; i++)
+        {
+            stream.Launch(graph);
+        }
+
+        end.Record(stream);
+        end.Synchronize();
+        double seconds = end.MillisecondsSince(begin) / 1e3 / Times / config.NumBlocks;
+        double bytes = 2.0 * items * layout.MatrixBytes;
+        Console.WriteLine($"cell, {items} {format} states: {seconds * 1e6:f1} us a block, {bytes / seconds / 1e9:f0} GB/s");
     }
 }

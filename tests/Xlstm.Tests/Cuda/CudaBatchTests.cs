@@ -7,6 +7,7 @@ using Xunit;
 namespace Xlstm.Tests.Cuda;
 
 /// <summary>Decoding a batch: slots that nobody has taken, tiles cut at any step, and what a sequence may know of its neighbours (nothing).</summary>
+[Collection(GpuTests.Name)]
 public class CudaBatchTests
 {
     private const int Steps = 3;

@@ -6,6 +6,7 @@ using Xunit;
 namespace Xlstm.Tests.Cuda;
 
 /// <summary>The trained demo model on the GPU against the CPU with the same weights: what rounding activations for the tensor cores costs, in nats.</summary>
+[Collection(GpuTests.Name)]
 public class CudaDemoTests
 {
     private static readonly JsonElement Reference = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(TestData.DemoModel, "reference.json"))).RootElement;

@@ -7,6 +7,7 @@ using Xunit;
 namespace Xlstm.Tests.Cuda;
 
 /// <summary>The GPU against PyTorch's goldens and, over random models of odd sizes, against the CPU: one token at a time, many at once, and anything between.</summary>
+[Collection(GpuTests.Name)]
 public class CudaReferenceTests
 {
     private static readonly int[][] Splits = [[1], [150], [64, 1, 1, 37], [3, 100]];

@@ -89,6 +89,7 @@ internal sealed unsafe class BatchPass : IPass
             _output?.Add(i < items.Length && items[i].Output != Output.None ? WantedRow.Of(items[i], 0, _parts.Config.VocabSize) : default);
         }
 
+        _matMul.Load(_slotCount);
         _workspace ??= new RowsWorkspace(_parts, _matMul, MaxItems, 0, LogitRows, _forward.CellParts);
         _parts.Stream.Upload(Items, _hostSlots.Pointer, SlotBytes);
         _output?.Upload();

@@ -34,7 +34,7 @@ internal sealed class CellStream
     {
         int elementSize = state == StateFormat.BFloat16 ? sizeof(ushort) : sizeof(float);
         int rowBytes = config.VHeadDim * elementSize, vectors = rowBytes / VectorBytes;
-        int partRows = Math.Min(config.QkHeadDim, (int.TryParse(Environment.GetEnvironmentVariable("PART_KB"), out int kb) ? kb << 10 : PartBytes) / rowBytes);
+        int partRows = Math.Min(config.QkHeadDim, PartBytes / rowBytes);
         bool fits = kernels.CellStream is not null && rowBytes % VectorBytes == 0 && vectors is > 0 and <= Threads && Threads % vectors == 0 && config.VHeadDim <= MaxHeadWidth
             && config.VDim == CudaMatrix.Pad(config.VDim) && partRows > 0 && config.QkHeadDim % partRows == 0 && partRows % Copies == 0;
         return fits ? new CellStream(config, context, kernels.CellStream!, elementSize, partRows) : null;

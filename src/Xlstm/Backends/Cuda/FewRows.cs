@@ -2,7 +2,7 @@ using Xlstm.Backends.Cuda.Interop;
 
 namespace Xlstm.Backends.Cuda;
 
-/// <summary>Products of few rows with bfloat16 matrices on compute capability 9.0: matmul_few_wgmma.cu.</summary>
+/// <summary>Products of few rows with bfloat16 matrices on compute capability 9.0: matmul_few_wgmma.cuh.</summary>
 internal sealed class FewRows
 {
     /// <summary>Most rows.</summary>
@@ -19,27 +19,20 @@ internal sealed class FewRows
     private const int TileAlignment = 1024;
     private const int BarrierBytes = 2 * MaxStages * sizeof(ulong);
     private const int MaxRanks = 8;
-    private const int MaxSharedBytes = 202 << 10;
-    private static readonly int RingBytes = (int.TryParse(Environment.GetEnvironmentVariable("FEW_RING"), out int kb) ? kb : 200) << 10;
+    private const int RingBytes = 200 << 10;
+    private const int MaxSharedBytes = RingBytes + TileAlignment + BarrierBytes;
 
-    private static readonly int[] TileTokens = [8, 16, 32, 64, 128];
+    private static readonly int[] TileTokens = [8, 32, 64, 128];
 
+    private readonly CudaContext _context;
     private readonly CudaStream _stream;
-    private readonly CudaKernel[][] _kernels;
+    private readonly KernelSet _kernelSet;
+    private readonly CudaKernel[]?[] _kernels = new CudaKernel[TileTokens.Length][];
     private readonly int _multiprocessors;
 
-    /// <param name="context">Where.</param>
-    /// <param name="stream">Where products are queued.</param>
-    /// <param name="kernels">By tile, then by <see cref="MatMulResult"/>.</param>
-    public FewRows(CudaContext context, CudaStream stream, CudaKernel[][] kernels)
-    {
-        (_stream, _kernels, _multiprocessors) = (stream, kernels, context.Device.Multiprocessors);
-        foreach (CudaKernel kernel in kernels.SelectMany(kinds => kinds))
-        {
-            SharedMemory.Allow(context, kernel, MaxSharedBytes, "the model");
-            kernel.PreferShared();
-        }
-    }
+    /// <param name="parts">What passes work with.</param>
+    public FewRows(StageParts parts) =>
+        (_context, _stream, _kernelSet, _multiprocessors) = (parts.Context, parts.Stream, parts.Kernels, parts.Context.Device.Multiprocessors);
 
     /// <summary>Rows of an input's box, smallest first.</summary>
     public static IReadOnlyList<int> BoxTokens => TileTokens;
@@ -51,7 +44,24 @@ internal sealed class FewRows
     public static bool Takes(MatMulResult kind, in MatMulArguments product) =>
         product.Tokens <= MaxTokens && product.Rows % 2 == 0 && (kind == MatMulResult.SwiGlu || product.Stride % 2 == 0);
 
-    /// <summary>Queues a product.</summary>
+    /// <summary>Has the kernels for so many tokens ready, which may take the driver's compiler a second; nothing may be recorded meanwhile.</summary>
+    public void Load(int tokens)
+    {
+        int tile = TileOf(tokens);
+        if (_kernels[tile] is null)
+        {
+            CudaKernel[] kernels = _kernelSet.LoadFew(TileTokens[tile]);
+            foreach (CudaKernel kernel in kernels)
+            {
+                SharedMemory.Allow(_context, kernel, MaxSharedBytes, "the model");
+                kernel.PreferShared();
+            }
+
+            _kernels[tile] = kernels;
+        }
+    }
+
+    /// <summary>Queues a product; <see cref="Load"/> has been called for as many tokens.</summary>
     /// <param name="kind">What becomes of the sums.</param>
     /// <param name="product">The product.</param>
     /// <param name="inputMap">Of the input, in boxes of the tile's tokens.</param>
@@ -61,7 +71,7 @@ internal sealed class FewRows
         int tile = TileOf(product.Tokens);
         Plan plan = PlanOf(TileTokens[tile], product.Rows, product.Cols / TileCols);
         _stream.Launch(
-            _kernels[tile][(int)kind],
+            _kernels[tile]![(int)kind],
             plan.Ranks,
             plan.TilesAtOnce,
             (plan.Groups * ThreadsPerGroup) + ProducerThreads,

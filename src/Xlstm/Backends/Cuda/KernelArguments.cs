@@ -152,7 +152,7 @@ internal struct WgmmaArguments
     public ulong WeightsMap;
 }
 
-/// <summary>FewArgs of matmul_few_wgmma.cu.</summary>
+/// <summary>FewArgs of matmul_few_wgmma.cuh.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct FewArguments
 {

@@ -24,6 +24,7 @@ internal sealed class KernelSet : IDisposable
             CudaModule step = Module("step"), rows = Module("rows"), matmul = Module("matmul" + suffix), cellStep = Module("cell_step"), cellRows = Module("cell_rows");
             Embed = rows.Kernel("embed" + suffix);
             NormRows = rows.Kernel("norm_rows" + suffix);
+            NormFew = rows.Kernel("norm_few" + suffix);
             HeadRows = rows.Kernel("head_rows" + suffix);
             StepQkvo = step.Kernel("step_qkvo" + suffix);
             StepOut = step.Kernel("step_out" + suffix);
@@ -54,8 +55,6 @@ internal sealed class KernelSet : IDisposable
                 WgmmaStoreHalf = wgmma.Kernel("wgmma_store_half");
                 WgmmaAdd = wgmma.Kernel("wgmma_add");
                 WgmmaSwiGlu = wgmma.Kernel("wgmma_swiglu");
-                CudaModule few = Load("matmul_few_wgmma.sm_90a", startsEarly: true);
-                WgmmaFew = [.. FewRows.BoxTokens.Select(tokens => FewKinds.Select(kind => few.Kernel($"few_{kind}_{tokens}")).ToArray())];
             }
 
             if (format == WeightFormat.BFloat16)
@@ -73,8 +72,7 @@ internal sealed class KernelSet : IDisposable
             Shortlist = Module("shortlist").Kernel("shortlist");
             Embed.PreferShared();
             Shortlist.PreferShared();
-            NormRows.PreferShared();
-            HeadRows.PreferShared();
+            NormFew.PreferShared();
             CellStep.PreferShared();
             CellRows = cellRows.Kernel((format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32") + stateSuffix);
         }
@@ -88,6 +86,8 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel Embed { get; }
 
     public CudaKernel NormRows { get; }
+
+    public CudaKernel NormFew { get; }
 
     public CudaKernel HeadRows { get; }
 
@@ -136,7 +136,7 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel? HeadRowsHalf { get; }
 
-    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next four.</summary>
+    /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next three.</summary>
     public CudaKernel? WgmmaStore { get; }
 
     public CudaKernel? WgmmaStoreHalf { get; }
@@ -144,9 +144,6 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel? WgmmaAdd { get; }
 
     public CudaKernel? WgmmaSwiGlu { get; }
-
-    /// <summary>Products over a few rows there, by tile and by <see cref="MatMulResult"/>.</summary>
-    public CudaKernel[][]? WgmmaFew { get; }
 
     /// <summary>What the driver's compiler says of registers and spills.</summary>
     public string Log => string.Join('\n', _modules.Select(module => module.Log));
@@ -159,6 +156,14 @@ internal sealed class KernelSet : IDisposable
         CudaKernel? kernel = _stream?.Kernel($"{name}_{vectors}");
         kernel?.PreferShared();
         return kernel;
+    }
+
+    /// <summary>Products over up to so many rows on Hopper's tensor cores, by <see cref="MatMulResult"/>; compiled now.</summary>
+    /// <param name="tokens">One of those there is a file for.</param>
+    public CudaKernel[] LoadFew(int tokens)
+    {
+        CudaModule few = Load($"matmul_few{tokens}_wgmma.sm_90a", startsEarly: true);
+        return [.. FewKinds.Select(kind => few.Kernel($"few_{kind}_{tokens}"))];
     }
 
     /// <inheritdoc/>

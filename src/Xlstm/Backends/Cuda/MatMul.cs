@@ -78,7 +78,7 @@ internal sealed class MatMul : IDisposable
                 SharedMemory.Allow(context, kernel!, WgmmaSharedBytes, "the model");
             }
 
-            _few = new FewRows(context, stream, kernels.WgmmaFew!);
+            _few = new FewRows(parts);
             CudaMatrix[] matrices = [.. Matrices(weights).DistinctBy(matrix => matrix.Address)];
             _maps = new TensorMaps(context, 2 * matrices.Length);
             foreach (CudaMatrix matrix in matrices)
@@ -95,6 +95,15 @@ internal sealed class MatMul : IDisposable
 
     /// <summary>Rows of the boxes in which inputs are to be described; those of <see cref="FewRows"/>, then that of many rows.</summary>
     public IReadOnlyList<int> InputBoxes => _few is null ? [] : [.. FewRows.BoxTokens, WgmmaTokens];
+
+    /// <summary>Has the kernels for so many rows ready; to be called before products of them are queued or recorded.</summary>
+    public void Load(int tokens)
+    {
+        if (tokens <= FewRows.MaxTokens)
+        {
+            _few?.Load(tokens);
+        }
+    }
 
     /// <summary>Queues a product.</summary>
     /// <param name="kind">What becomes of the sums.</param>

@@ -27,6 +27,8 @@ internal sealed class RowsForward
     private const int CellColumns = 32;
     private const int ScratchFloats = 32;
     private const int CellTile = 32; // rows of C
+
+    // Few rows leave multiprocessors idle, so several blocks of threads share the gates of as many rows at once.
     private const int GateShares = 8;
     private const int RowsAtOnce = 32;
 
@@ -49,6 +51,7 @@ internal sealed class RowsForward
         _cellStep = new CellStep(config, context, kernels, states.Format);
         _cellStream = CellStream.Create(config, context, kernels, states.Format);
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
+        SharedMemory.Allow(context, kernels.NormFew, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
         CudaKernel? scan = config.QkHeadDim switch { 128 => kernels.CellScan128, 256 => kernels.CellScan256, _ => null };
         if (scan is not null && config.VHeadDim % CellColumns == 0 && ScanSharedBytes <= context.Device.MaxSharedBytes)
@@ -259,10 +262,9 @@ internal sealed class RowsForward
 
     private void Norm(CudaNorm norm, ulong x, ulong rowOf, int rows, ulong output, CudaMatrix gates, ulong gateOutput)
     {
-        // Several blocks of threads share a row's gates; with many rows each goes on to others, since it has its gates' weights in registers.
-        int shares = gates.Rows == 0 ? 1 : Math.Min(GateShares, gates.Rows);
-        int rowsAtOnce = gates.Rows == 0 ? rows : Math.Min(rows, RowsAtOnce);
-        _stream.Launch(_kernels.NormRows, rowsAtOnce, shares, Threads, NormSharedBytes, new NormRowsArguments
+        bool few = rows <= FewRows.MaxTokens;
+        int shares = few && gates.Rows > 0 ? Math.Min(GateShares, gates.Rows) : 1;
+        _stream.Launch(few ? _kernels.NormFew : _kernels.NormRows, shares > 1 ? Math.Min(rows, RowsAtOnce) : rows, shares, Threads, NormSharedBytes, new NormRowsArguments
         {
             X = x,
             RowOf = rowOf,

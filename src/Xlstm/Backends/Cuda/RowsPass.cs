@@ -95,6 +95,7 @@ internal sealed unsafe class RowsPass : IPass
         bool inChunks = rows > items.Length && _forward.InChunks;
         _batch = new RowsBatch(Items, Ids, rows, items.Length, inChunks ? chunks : 0, longest, FirstChunks);
         Reserve(rows, _batch.Chunks);
+        _matMul.Load(rows);
         _parts.Stream.Upload(Items, _control.Pointer, ControlBytes);
     }
 
@@ -144,6 +145,7 @@ internal sealed unsafe class RowsPass : IPass
         }
 
         _output.Upload();
+        _matMul.Load(count);
         _forward.Logits(_workspace!, OutputRows + (ulong)(first * sizeof(int)), count);
         if (_output.HasShortlists)
         {

@@ -49,6 +49,63 @@ struct NormRowsArgs
     float eps;
 };
 
+/// RMSNorm of a row a block, and from it the row's i and f preactivations, which stay float32.
+template <typename A>
+__device__ void norm_rows(const NormRowsArgs& a)
+{
+    float* scratch = shared_memory;
+    float* row = scratch + WarpSize; // [cols]
+    int thread = thread_index();
+    let_next_start();
+    wait_for_previous();
+    const float* x = a.x + (long)(a.row_of ? a.row_of[block_x()] : block_x()) * a.width;
+    float squares = 0;
+#pragma unroll 4
+    for (int k = thread; k < a.cols; k += Threads)
+    {
+        float value = k < a.width ? x[k] : 0.0f;
+        squares = fma_of(value, value, squares);
+        row[k] = value;
+    }
+
+    float scale = a.norm ? 1.0f / sqrt_of(block_sum(squares, scratch) / a.width + a.eps) : 1.0f;
+    A* out = (A*)a.out + (long)block_x() * a.cols;
+    for (int k = thread; k < a.cols; k += Threads)
+    {
+        float value = row[k];
+        if (a.norm && k < a.width)
+        {
+            value = value * scale * a.norm[k] + (a.norm_bias ? a.norm_bias[k] : 0.0f);
+            row[k] = value;
+        }
+
+        store_value(out + k, value);
+    }
+
+    __syncthreads();
+    for (int gate = warp_index(); gate < a.gate_rows; gate += Warps)
+    {
+        const float* weights = a.gate_weights + (long)gate * a.cols;
+        float sum = 0;
+#pragma unroll 4
+        for (int k = lane_index() * 4; k < a.cols; k += WarpSize * 4)
+        {
+            float4 w = *(const float4*)(weights + k);
+            float4 v = *(const float4*)(row + k);
+            sum = fma_of(w.x, v.x, fma_of(w.y, v.y, fma_of(w.z, v.z, fma_of(w.w, v.w, sum))));
+        }
+
+        sum = warp_sum(sum);
+        if (lane_index() == 0)
+        {
+            a.gate_out[(long)block_x() * a.gate_rows + gate] = sum + a.gate_bias[gate];
+        }
+    }
+}
+
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_bf16(const NormRowsArgs a) { norm_rows<bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) norm_rows_f32(const NormRowsArgs a) { norm_rows<float>(a); }
+
 /// A warp's part of the dot products of a row with the gates' weights. Several warps share a gate where there are few.
 struct GateShare
 {
@@ -137,10 +194,10 @@ struct GateShare
     }
 };
 
-/// RMSNorm of rows block x, block x + grid x and so on, and from it their i and f preactivations, which stay float32, shared by
-/// the blocks of grid y. Latency is everything: what a thread needs is under way at once, weights before the rows are there.
+/// The same where rows are few and latency is everything: blocks of grid y share the gates, a block takes rows block x,
+/// block x + grid x and so on, and what a thread needs is under way at once, weights before the rows are there.
 template <typename A>
-__device__ void norm_rows(const NormRowsArgs& a)
+__device__ void norm_few(const NormRowsArgs& a)
 {
     constexpr int Held = 16; // elements of a row that a thread keeps; what is wider goes through shared memory
     float* scratch = shared_memory;
@@ -227,8 +284,8 @@ __device__ void norm_rows(const NormRowsArgs& a)
     }
 }
 
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) norm_rows_bf16(const NormRowsArgs a) { norm_rows<bf16>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) norm_rows_f32(const NormRowsArgs a) { norm_rows<float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) norm_few_bf16(const NormRowsArgs a) { norm_few<bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) norm_few_f32(const NormRowsArgs a) { norm_few<float>(a); }
 
 struct HeadRowsArgs
 {
@@ -262,49 +319,6 @@ __device__ void head_rows(const HeadRowsArgs& a)
     for (int head = warp_index(); head < a.heads; head += Warps)
     {
         const float* h = a.h + token * a.width + head * dv;
-        constexpr int Held = 16; // values of a lane, for heads up to 512 wide: fetched once, all at once
-        if (dv <= Held * WarpSize)
-        {
-            float values[Held], weights[Held], gates[Held];
-            float sum = 0;
-#pragma unroll
-            for (int i = 0; i < Held; i++)
-            {
-                int j = i * WarpSize + lane_index(), k = head * dv + j;
-                bool inside = j < dv;
-                values[i] = inside ? h[j] : 0.0f;
-                weights[i] = inside ? a.norm[k] : 0.0f;
-                gates[i] = inside ? widen(((const G*)a.gate)[token * a.gate_ld + k]) : 0.0f;
-            }
-
-#pragma unroll
-            for (int i = 0; i < Held; i++)
-            {
-                sum += values[i];
-            }
-
-            float mean = warp_sum(sum) / dv, squares = 0;
-#pragma unroll
-            for (int i = 0; i < Held; i++)
-            {
-                float centred = i * WarpSize + lane_index() < dv ? values[i] - mean : 0.0f;
-                squares = fma_of(centred, centred, squares);
-            }
-
-            HeadNorm norm = {mean, 1.0f / sqrt_of(warp_sum(squares) / dv + a.eps)};
-#pragma unroll
-            for (int i = 0; i < Held; i++)
-            {
-                int j = i * WarpSize + lane_index(), k = head * dv + j;
-                if (j < dv)
-                {
-                    store_value(out + k, norm.apply(values[i], weights[i], a.norm_bias ? a.norm_bias[k] : 0.0f) * sigmoid(gates[i]));
-                }
-            }
-
-            continue;
-        }
-
         HeadNorm norm = head_norm(h, dv, a.eps);
         for (int j = lane_index(); j < dv; j += WarpSize)
         {
@@ -320,9 +334,9 @@ __device__ void head_rows(const HeadRowsArgs& a)
     }
 }
 
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) head_rows_bf16(const HeadRowsArgs a) { head_rows<bf16, float>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) head_rows_half_bf16(const HeadRowsArgs a) { head_rows<bf16, bf16>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 3) head_rows_f32(const HeadRowsArgs a) { head_rows<float, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_bf16(const HeadRowsArgs a) { head_rows<bf16, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_half_bf16(const HeadRowsArgs a) { head_rows<bf16, bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_f32(const HeadRowsArgs a) { head_rows<float, float>(a); }
 
 struct ConvertArgs
 {

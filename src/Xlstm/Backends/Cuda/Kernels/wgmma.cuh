@@ -29,17 +29,6 @@ __device__ void wgmma(float (&d)[4], ulong a, ulong b)
         : "l"(a), "l"(b));
 }
 
-__device__ void wgmma(float (&d)[8], ulong a, ulong b)
-{
-    asm volatile(
-        "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7}, "
-        "%8, %9, 1, 1, 1, 0, 0;"
-        :
-          "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7])
-        : "l"(a), "l"(b));
-}
-
 __device__ void wgmma(float (&d)[16], ulong a, ulong b)
 {
     asm volatile(

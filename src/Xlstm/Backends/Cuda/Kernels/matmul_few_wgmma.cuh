@@ -1,7 +1,9 @@
 // A few rows times a bfloat16 matrix on compute capability 9.0: decoding a batch. Bound by the weights' way from memory, so the
 // weights are the tall operand of the tensor cores' products and the tokens the short one. A block of threads makes a tile of
 // rows; where that would be too few blocks, those of a cluster share the columns of one tile and add up their sums, in the order
-// of the columns, in each other's shared memory. For an even number of rows, and outputs of even rows.
+// of the columns, in each other's shared memory. For an even number of rows, and outputs of even rows. One file for each number
+// of tokens: the driver compiles a file when it is first needed.
+#pragma once
 #include "async.cuh"
 #include "cluster.cuh"
 #include "matmul.cuh"
@@ -230,9 +232,3 @@ __device__ void mat_mul(const FewArgs& args)
     MAT_MUL(few_add_##tokens, tokens, AddResult) \
     MAT_MUL(few_swiglu_##tokens, tokens, SwiGluResult) \
     MAT_MUL(few_cap_##tokens, tokens, CapResult)
-
-MAT_MUL_ALL(8)
-MAT_MUL_ALL(16)
-MAT_MUL_ALL(32)
-MAT_MUL_ALL(64)
-MAT_MUL_ALL(128)

@@ -83,13 +83,12 @@ internal sealed unsafe class ShortlistKernel : IDisposable
         {
             ReadOnlySpan<uint> words = mask.Words;
             buffer = new DeviceBuffer(_context, sizeof(uint) * (long)words.Length, "a set of token ids");
+            _masks.Add(mask, buffer); // before anything can fail: it is freed with the others
             fixed (uint* source = words)
             {
                 _stream.Upload(buffer.Address, source, buffer.ByteLength);
                 _stream.Synchronize();
             }
-
-            _masks.Add(mask, buffer);
         }
 
         return buffer.Address;

@@ -18,7 +18,7 @@ internal static class CudaBenchmark
         WeightFormat format = Enum.Parse<WeightFormat>(Option("--weights", "bfloat16"), ignoreCase: true);
         StateFormat state = Enum.Parse<StateFormat>(Option("--state", "float32"), ignoreCase: true);
         CudaDevice device = CudaDevice.Get(0);
-        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {format} weights, {state} states");
+        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {format}, states {state}");
         double copy = CopyBandwidth(device);
         Console.WriteLine($"device copy                 {copy,10:f0} GB/s read + written");
 
@@ -36,8 +36,10 @@ internal static class CudaBenchmark
         XlstmConfig config = checkpoint.Config;
         foreach (int tokens in Numbers("--tokens", "200"))
         {
-            Decode(backend, config, tokens, copy, shortlist: false);
-            Decode(backend, config, tokens, copy, shortlist: true);
+            foreach (Output output in new[] { Output.LastLogits, Output.Shortlist })
+            {
+                Decode(backend, config, tokens, copy, output);
+            }
         }
 
         foreach (int tokens in Numbers("--prefill", "128,2048,16384"))
@@ -47,14 +49,13 @@ internal static class CudaBenchmark
 
         foreach (int size in Numbers("--batches", "2,8,32"))
         {
-            Batch(backend, config, size, shortlist: false, copy);
-            Batch(backend, config, size, shortlist: true, copy);
+            Batch(backend, config, size, copy);
         }
 
         return 0;
     }
 
-    internal static double CopyBandwidth(CudaDevice device)
+    private static double CopyBandwidth(CudaDevice device)
     {
         const long Bytes = 2L << 30;
         const int Times = 10;
@@ -76,17 +77,17 @@ internal static class CudaBenchmark
         return 2.0 * Bytes * Times / end.MillisecondsSince(begin) / 1e6;
     }
 
-    private static void Decode(CudaBackend backend, XlstmConfig config, int tokens, double copy, bool shortlist)
+    private static void Decode(CudaBackend backend, XlstmConfig config, int tokens, double copy, Output output)
     {
         using RecurrentState state = backend.CreateState();
         var logits = new float[config.VocabSize];
         int[] id = [1];
-        Shortlist? greedy = shortlist ? Greedy(config) : null;
+        Shortlist greedy = Greedy(config);
         var times = new double[tokens];
         for (int i = -20; i < tokens; i++)
         {
             long start = Stopwatch.GetTimestamp();
-            backend.Forward([Item(state, id, logits, greedy)]);
+            backend.Forward([new BatchItem(state, id, output, logits, greedy)]);
             id[0] = (id[0] * 31 + 7) % config.VocabSize;
             if (i >= 0)
             {
@@ -96,8 +97,8 @@ internal static class CudaBenchmark
 
         Array.Sort(times);
         double median = times[tokens / 2];
-        double bytes = StepBytes(backend, config, 1);
-        Console.WriteLine($"decode, batch 1, {Wanted(shortlist),-10} {1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
+        double bytes = StepBytes(backend, config) + (2.0 * CellBytes(backend, config));
+        Console.WriteLine($"decode, batch 1   {Wanted(output)}{1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
     }
 
     private static void Prefill(CudaBackend backend, XlstmConfig config, int tokens)
@@ -121,7 +122,7 @@ internal static class CudaBenchmark
         Console.WriteLine($"prefill, {tokens,6} tokens      {tokens / best,10:f0} tok/s, {best * 1e3:f2} ms to the first token, best of 4; {2.0 * config.ParameterCount * tokens / best / 1e12:f0} TFLOP/s");
     }
 
-    private static void Batch(CudaBackend backend, XlstmConfig config, int size, bool shortlist, double copy)
+    private static void Batch(CudaBackend backend, XlstmConfig config, int size, double copy)
     {
         var states = new RecurrentState[size];
         try
@@ -132,22 +133,25 @@ internal static class CudaBenchmark
             }
 
             float[][] logits = [.. states.Select(_ => new float[config.VocabSize])];
-            BatchItem[] items = [.. states.Select((state, i) => Item(state, new[] { i }, logits[i], shortlist ? Greedy(config) : null))];
-            var times = new double[20];
-            for (int i = -5; i < times.Length; i++)
+            foreach (Output output in new[] { Output.None, Output.LastLogits, Output.Shortlist })
             {
-                long start = Stopwatch.GetTimestamp();
-                backend.Forward(items);
-                if (i >= 0)
+                BatchItem[] items = [.. states.Select((state, i) => new BatchItem(state, new[] { i }, output, logits[i], Greedy(config)))];
+                var times = new double[20];
+                for (int i = -5; i < times.Length; i++)
                 {
-                    times[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                    long start = Stopwatch.GetTimestamp();
+                    backend.Forward(items);
+                    if (i >= 0)
+                    {
+                        times[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                    }
                 }
-            }
 
-            Array.Sort(times);
-            double median = times[times.Length / 2];
-            double bytes = StepBytes(backend, config, size);
-            Console.WriteLine($"decode, batch {size,-3} {Wanted(shortlist),-8} {size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
+                Array.Sort(times);
+                double median = times[times.Length / 2];
+                double bytes = StepBytes(backend, config) + (size * 2.0 * CellBytes(backend, config)) - (output == Output.None ? 2.0 * config.VocabSize * config.EmbeddingDim : 0);
+                Console.WriteLine($"decode, batch {size,-3} {Wanted(output)}{size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
+            }
         }
         finally
         {
@@ -155,17 +159,14 @@ internal static class CudaBenchmark
         }
     }
 
-    /// <summary>Bytes of the weights that a step reads and of the states that it reads and writes.</summary>
-    private static double StepBytes(CudaBackend backend, XlstmConfig config, int size)
-    {
-        long embedding = config.TieWordEmbeddings ? 0 : (long)config.VocabSize * config.EmbeddingDim * (backend.Weights == WeightFormat.Float32 ? 4 : 2);
-        return backend.WeightBytes - embedding + (size * 2.0 * (backend.StateBytes - (sizeof(float) * (long)config.VocabSize)));
-    }
+    /// <summary>Bytes of the weights that a step reads.</summary>
+    private static double StepBytes(CudaBackend backend, XlstmConfig config) =>
+        backend.WeightBytes - (config.TieWordEmbeddings ? 0 : (double)config.VocabSize * config.EmbeddingDim * (backend.Weights == WeightFormat.Float32 ? 4 : 2));
 
-    private static string Wanted(bool shortlist) => shortlist ? "greedy" : "logits";
+    /// <summary>Bytes of C, n and m, without the logits that lie with them.</summary>
+    private static double CellBytes(CudaBackend backend, XlstmConfig config) => backend.StateBytes - (sizeof(float) * (double)config.VocabSize);
+
+    private static string Wanted(Output output) => output switch { Output.None => "no logits ", Output.Shortlist => "    greedy", _ => "    logits" };
 
     private static Shortlist Greedy(XlstmConfig config) => new(wanted: 1, new TokenMask(config.VocabSize, _ => false));
-
-    private static BatchItem Item(RecurrentState state, int[] id, float[] logits, Shortlist? shortlist) =>
-        shortlist is null ? new BatchItem(state, id, Output.LastLogits, logits) : new BatchItem(state, id, Output.Shortlist, default, shortlist);
 }

@@ -71,8 +71,8 @@ internal sealed class KernelSet : IDisposable
 
             Shortlist = Module("shortlist").Kernel("shortlist");
             Embed.PreferShared();
-            NormFew.PreferShared();
             Shortlist.PreferShared();
+            NormFew.PreferShared();
             CellStep.PreferShared();
             CellRows = cellRows.Kernel((format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32") + stateSuffix);
         }

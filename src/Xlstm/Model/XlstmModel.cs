@@ -110,7 +110,7 @@ public sealed class XlstmModel : IDisposable
         var recipe = new WeightRecipe(options.Weights ?? DefaultFormat(checkpoint), options.Mix);
         Tokenizer? tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Tokenizer.Load(checkpoint.Folder) : null;
         GenerationOptions defaults = GenerationConfig.Read(checkpoint.Folder);
-        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint, recipe.Format);
+        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint, recipe);
         if (options.CheckMemory && gpu is null)
         {
             CheckMemory(checkpoint, recipe, threads);
@@ -118,7 +118,7 @@ public sealed class XlstmModel : IDisposable
 
         Backend backend = gpu is null
             ? CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken)
-            : CudaBackend.Load(gpu, checkpoint, recipe.Format, threads, progress, cancellationToken);
+            : CudaBackend.Load(gpu, checkpoint, recipe, threads, progress, cancellationToken);
         return new XlstmModel(checkpoint, tokenizer, defaults, backend);
     }
 

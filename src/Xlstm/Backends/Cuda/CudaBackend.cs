@@ -1,5 +1,6 @@
 using Xlstm.Backends.Cuda.Interop;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cuda;
 
@@ -54,18 +55,18 @@ internal sealed class CudaBackend : Backend
     /// <summary>Loads a checkpoint.</summary>
     /// <param name="device">The GPU.</param>
     /// <param name="checkpoint">An opened checkpoint.</param>
-    /// <param name="format">How the matrices are held.</param>
-    /// <param name="threads">Threads that read.</param>
+    /// <param name="recipe">How the matrices are to be held.</param>
+    /// <param name="threads">Threads that read, and pack.</param>
     /// <param name="progress">Told as bytes are read.</param>
     /// <param name="cancellationToken">Ends the load.</param>
     /// <exception cref="XlstmException">The device has too little memory, or the driver refuses.</exception>
     public static CudaBackend Load(
-        CudaDevice device, Checkpoint checkpoint, WeightFormat format, int threads, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
+        CudaDevice device, Checkpoint checkpoint, WeightRecipe recipe, int threads, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         var context = new CudaContext(device);
         try
         {
-            CudaWeights weights = CudaWeightLoader.Load(checkpoint, format, [(context, ModelStage.All(checkpoint.Config))], threads, progress, cancellationToken)[0];
+            CudaWeights weights = CudaWeightLoader.Load(checkpoint, recipe, [(context, ModelStage.All(checkpoint.Config))], threads, progress, cancellationToken)[0];
             try
             {
                 return new CudaBackend(checkpoint.Config, context, weights);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Xlstm.Backends.Cuda.Interop;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cuda;
 
@@ -12,9 +13,9 @@ internal static class DeviceChoice
     /// <summary>The GPU to use, or null for the CPU.</summary>
     /// <param name="device">"auto", "cpu", "cuda" or "cuda:N".</param>
     /// <param name="checkpoint">The model.</param>
-    /// <param name="format">How its weights are to be held.</param>
+    /// <param name="recipe">How its weights are to be held.</param>
     /// <exception cref="XlstmException">It is none of these, or the GPU asked for is not there or cannot run the model.</exception>
-    public static CudaDevice? Choose(string device, Checkpoint checkpoint, WeightFormat format)
+    public static CudaDevice? Choose(string device, Checkpoint checkpoint, WeightRecipe recipe)
     {
         ArgumentNullException.ThrowIfNull(device);
         string name = device.ToLowerInvariant();
@@ -23,7 +24,7 @@ internal static class DeviceChoice
             case "cpu":
                 return null;
             case "auto":
-                return CudaDevice.Find(out _).FirstOrDefault(gpu => WhyNot(gpu, checkpoint, format) is null);
+                return CudaDevice.Find(out _).FirstOrDefault(gpu => WhyNot(gpu, checkpoint, recipe) is null);
             default:
                 break;
         }
@@ -35,33 +36,30 @@ internal static class DeviceChoice
         }
 
         CudaDevice chosen = name == Cuda ? CudaDevice.Find(out _).FirstOrDefault(gpu => gpu.Fault is null) ?? CudaDevice.Get(0) : CudaDevice.Get(ordinal);
-        return WhyNot(chosen, checkpoint, format) is { } fault ? throw new XlstmException(fault) : chosen;
+        return WhyNot(chosen, checkpoint, recipe) is { } fault ? throw new XlstmException(fault) : chosen;
     }
 
     /// <summary>Why a GPU cannot run a model, in one line; null if it can.</summary>
-    private static string? WhyNot(CudaDevice gpu, Checkpoint checkpoint, WeightFormat format)
+    private static string? WhyNot(CudaDevice gpu, Checkpoint checkpoint, WeightRecipe recipe)
     {
         if (gpu.Fault is { } fault)
         {
             return fault;
         }
 
-        if (format is not (WeightFormat.Float32 or WeightFormat.BFloat16))
-        {
-            return $"{gpu.Name}: {format.ToString().ToLowerInvariant()} weights run on the CPU only: take --weights bfloat16, or --device cpu";
-        }
-
-        if (checkpoint.PackedFormat is not null)
-        {
-            return $"{gpu.Name}: {checkpoint.Folder} is packed for the CPU: load the checkpoint it was made from, or take --device cpu";
-        }
-
         XlstmConfig config = checkpoint.Config;
-        long need = CudaWeightLayout.Measure(config, format, ModelStage.All(config)) + CudaState.DeviceBytes(config) + RowsPass.WorkspaceBytes(config, format);
+        long Need(WeightRecipe r) => CudaWeightLayout.Measure(config, r, ModelStage.All(config)) + CudaState.DeviceBytes(config) + RowsPass.WorkspaceBytes(config, r.Format);
+        long need = Need(CudaWeightLayout.RecipeOf(checkpoint, recipe));
         using var context = new CudaContext(gpu);
         long free = context.FreeMemory;
-        return need <= free
-            ? null
-            : $"{gpu.Name}: out of memory: the model, one session and the workspace need {DeviceBuffer.Gigabytes(need)} GB, but {DeviceBuffer.Gigabytes(free)} GB are free: close other programs on the GPU{(format == WeightFormat.Float32 ? ", or take --weights bfloat16" : ", or take --device cpu")}";
+        if (need <= free)
+        {
+            return null;
+        }
+
+        // The most exact format that fits: they are listed from large to small.
+        WeightFormat[] fitting = [.. Enum.GetValues<WeightFormat>().Where(format => format > recipe.Format && Need(format) <= free)];
+        string advice = fitting.Length > 0 ? $"--weights {PackedFile.NameOf(fitting[0])} needs {DeviceBuffer.Gigabytes(Need(fitting[0]))} GB" : "close other programs on the GPU, or take --device cpu";
+        return $"{gpu.Name}: out of memory: the model, one session and the workspace need {DeviceBuffer.Gigabytes(need)} GB with {PackedFile.NameOf(recipe.Format)} weights, but {DeviceBuffer.Gigabytes(free)} GB are free: {advice}";
     }
 }

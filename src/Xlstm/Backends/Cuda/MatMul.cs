@@ -65,7 +65,9 @@ internal sealed class MatMul : IDisposable
     private readonly bool _float32;
     private readonly float _cap;
     private readonly TensorMaps? _maps;
-    private readonly Dictionary<ulong, int> _mapOf = [];
+    private readonly Dictionary<(ulong Address, int Rows, int Cols), int> _mapOf = [];
+    private readonly QuantizedMatMul? _quantized;
+    private readonly CudaBlockWeights _shapes;
     private readonly ulong[] _inputs = new ulong[Inputs];
 
     /// <param name="config">The model's sizes.</param>
@@ -75,7 +77,7 @@ internal sealed class MatMul : IDisposable
     /// <param name="kernels">The device's kernels.</param>
     public MatMul(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
     {
-        (_context, _stream, _kernels) = (context, stream, kernels);
+        (_context, _stream, _kernels, _shapes) = (context, stream, kernels, weights.Blocks[0]);
         _float32 = weights.Format == WeightFormat.Float32;
         _cap = config.OutputLogitSoftCap ?? 0;
         if (!_float32)
@@ -91,6 +93,11 @@ internal sealed class MatMul : IDisposable
             SharedMemory.Allow(context, kernel, RingBytesFew, "the model");
         }
 
+        if (weights.Format is WeightFormat.Int8 or WeightFormat.Int4)
+        {
+            _quantized = new QuantizedMatMul(config, context, stream, kernels);
+        }
+
         if (kernels.WgmmaStore is not null)
         {
             foreach (CudaKernel? kernel in new[] { kernels.WgmmaStore, kernels.WgmmaStoreHalf, kernels.WgmmaAdd, kernels.WgmmaSwiGlu })
@@ -99,13 +106,11 @@ internal sealed class MatMul : IDisposable
             }
 
             _maps = new TensorMaps(context, Inputs + (MatricesPerBlock * weights.Blocks.Length));
-            foreach (CudaBlockWeights block in weights.Blocks)
+            if (_quantized is null)
             {
-                foreach (CudaMatrix matrix in new[] { block.Qkvo, block.OutProj, block.GateUp, block.ProjDown })
+                foreach (CudaBlockWeights block in weights.Blocks)
                 {
-                    int index = Inputs + _mapOf.Count;
-                    _mapOf.Add(matrix.Address, index);
-                    _maps.Describe(index, matrix.Address, matrix.Rows, matrix.Stride, WgmmaRows, WgmmaCols);
+                    Describe(block, matrix => matrix);
                 }
             }
         }
@@ -118,6 +123,11 @@ internal sealed class MatMul : IDisposable
     /// <param name="stride">Elements of a row.</param>
     public void SetInput(MatMulInput input, ulong address, int rows, int stride)
     {
+        if (_quantized is not null && _quantized.Reserve(rows) && _maps is not null)
+        {
+            Describe(_shapes, matrix => _quantized.CopyOf(matrix));
+        }
+
         _inputs[(int)input] = address;
         _maps?.Describe((int)input, address, rows, stride, WgmmaTokens, WgmmaCols);
     }
@@ -128,10 +138,21 @@ internal sealed class MatMul : IDisposable
     /// <summary>Queues a product with a block's matrix.</summary>
     public void Run(MatMulResult kind, CudaMatrix matrix, MatMulInput input, ulong output, int tokens, int stride)
     {
+        if (_quantized is not null)
+        {
+            if (tokens <= QuantizedMatMul.MaxFew)
+            {
+                _quantized.Run(kind, matrix, Arguments(matrix, _inputs[(int)input], output, tokens, stride));
+                return;
+            }
+
+            matrix = _quantized.Copy(matrix, alternating: kind == MatMulResult.SwiGlu);
+        }
+
         MatMulArguments arguments = Arguments(matrix, _inputs[(int)input], output, tokens, stride);
 
         // With few tokens the weights' way from memory is all that counts, and smaller tiles spread it over more multiprocessors.
-        if (_maps is null || tokens <= MaxFew || !_mapOf.TryGetValue(matrix.Address, out int map))
+        if (_maps is null || tokens <= MaxFew || !_mapOf.TryGetValue((matrix.Address, matrix.Rows, matrix.Cols), out int map))
         {
             Queue(kind, matrix, arguments);
             return;
@@ -153,15 +174,43 @@ internal sealed class MatMul : IDisposable
             new WgmmaArguments { Product = arguments, InputMap = _maps[(int)input], WeightsMap = _maps[map] });
     }
 
-    /// <summary>Queues the product that makes logits.</summary>
+    /// <summary>Queues the product that makes logits, of a few rows.</summary>
     /// <param name="lmHead">[V, D].</param>
     /// <param name="input">[<paramref name="rows"/>, D].</param>
     /// <param name="output">float32 [<paramref name="rows"/>, V].</param>
     /// <param name="rows">Rows.</param>
-    public void Logits(CudaMatrix lmHead, ulong input, ulong output, int rows) => Queue(MatMulResult.Cap, lmHead, Arguments(lmHead, input, output, rows, lmHead.Rows));
+    public void Logits(CudaMatrix lmHead, ulong input, ulong output, int rows)
+    {
+        MatMulArguments arguments = Arguments(lmHead, input, output, rows, lmHead.Rows);
+        if (_quantized is not null)
+        {
+            _quantized.Run(MatMulResult.Cap, lmHead, arguments);
+        }
+        else
+        {
+            Queue(MatMulResult.Cap, lmHead, arguments);
+        }
+    }
 
     /// <inheritdoc/>
-    public void Dispose() => _maps?.Dispose();
+    public void Dispose()
+    {
+        _maps?.Dispose();
+        _quantized?.Dispose();
+    }
+
+    /// <summary>Describes a block's matrices to the copy engine.</summary>
+    private void Describe(CudaBlockWeights block, Func<CudaMatrix, CudaMatrix> held)
+    {
+        foreach (CudaMatrix matrix in new[] { held(block.Qkvo), held(block.OutProj), held(block.GateUp), held(block.ProjDown) })
+        {
+            // Copies of one size lie in the same place.
+            if (_mapOf.TryAdd((matrix.Address, matrix.Rows, matrix.Cols), Inputs + _mapOf.Count))
+            {
+                _maps!.Describe(_mapOf[(matrix.Address, matrix.Rows, matrix.Cols)], matrix.Address, matrix.Rows, matrix.Stride, WgmmaRows, WgmmaCols);
+            }
+        }
+    }
 
     private void Queue(MatMulResult kind, CudaMatrix matrix, in MatMulArguments arguments)
     {

@@ -62,7 +62,8 @@ internal sealed unsafe class RowsPass : IDisposable
     public static long WorkspaceBytes(XlstmConfig config, WeightFormat format)
     {
         int elementSize = format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
-        return ControlBytes + LogitSizes(config, elementSize).Sum() + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
+        long ofProducts = format is WeightFormat.Int8 or WeightFormat.Int4 ? QuantizedMatMul.WorkspaceBytes(config) : 0;
+        return ControlBytes + ofProducts + LogitSizes(config, elementSize).Sum() + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
     }
 
     private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));

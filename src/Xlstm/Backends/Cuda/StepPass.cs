@@ -8,8 +8,6 @@ internal sealed unsafe class StepPass : IDisposable
     private const int Threads = 256;
     private const int CellColumns = 32;
     private const int ScratchFloats = 32;
-    private const int NormVectors = 4;
-    private const int DownVectors = 8;
 
     // What the host tells the device: the item, then the token id.
     private const int ControlBytes = 64;
@@ -49,14 +47,13 @@ internal sealed unsafe class StepPass : IDisposable
         _host = new PinnedBuffer(context, ControlBytes + Floats(config.VocabSize));
         // The copy engine's kernel takes a head as whole warps' vectors, and its gates one a block of threads.
         CudaBlockWeights block = weights.Blocks[0];
-        bool wholeHeads = config.VHeadDim % 256 == 0, gatesFit = 2 * config.NumHeads <= context.Device.Multiprocessors;
-        _qkvo = new MatVec(context, kernels, kernels.StepQkvo, gatesFit ? "stream_qkvo" : null, NormVectors, block.Qkvo);
-        _out = new MatVec(context, kernels, kernels.StepOut, wholeHeads ? "stream_out" : null, NormVectors, block.OutProj);
-        _up = new MatVec(context, kernels, kernels.StepUp, "stream_up", NormVectors, block.GateUp);
-        _down = new MatVec(context, kernels, kernels.StepDown, "stream_down", DownVectors, block.ProjDown);
-        _lmHead = config.AddOutNorm
-            ? new MatVec(context, kernels, kernels.StepLogits, "stream_logits", NormVectors, weights.LmHead)
-            : new MatVec(context, kernels, kernels.StepLogitsPlain, null, 0, weights.LmHead);
+        StreamInputs wholeHeads = config.VHeadDim % 256 == 0 ? StreamInputs.Short : StreamInputs.None;
+        StreamInputs gatesFit = 2 * config.NumHeads <= context.Device.Multiprocessors ? StreamInputs.Short : StreamInputs.None;
+        _qkvo = MatVec.For(context, kernels, "qkvo", gatesFit, block.Qkvo);
+        _out = MatVec.For(context, kernels, "out", wholeHeads, block.OutProj);
+        _up = MatVec.For(context, kernels, "up", StreamInputs.Short, block.GateUp);
+        _down = MatVec.For(context, kernels, "down", StreamInputs.Long, block.ProjDown);
+        _lmHead = MatVec.For(context, kernels, config.AddOutNorm ? "logits" : "logits_plain", config.AddOutNorm ? StreamInputs.Short : StreamInputs.None, weights.LmHead);
         SharedMemory.Allow(context, kernels.CellStep, CellSharedBytes, $"a head width of {config.QkHeadDim}");
     }
 

@@ -1,5 +1,4 @@
 using System.Runtime.ExceptionServices;
-using System.Runtime.Intrinsics;
 using Xlstm.Memory;
 
 namespace Xlstm.Checkpoints.Packed;
@@ -13,14 +12,11 @@ internal sealed unsafe class PackedLoader
 {
     private const int ChunkBytes = 1 << 20;
 
-    // The largest float32 that rounds to a finite bfloat16 is just below this.
-    private const float BFloat16Overflow = 3.3961775e38f;
-
     private readonly Checkpoint _checkpoint;
     private readonly LoadMeter _meter;
 
     private PackedLoader(Checkpoint checkpoint, IReadOnlyList<Placement> placements, IProgress<LoadProgress>? progress) =>
-        (_checkpoint, _meter) = (checkpoint, new LoadMeter(checkpoint.Shards.Count, placements.Select(placement => placement.Source), progress));
+        (_checkpoint, _meter) = (checkpoint, new LoadMeter(checkpoint.Shards.Count, placements.Select(p => (p.Source.ShardIndex, p.Source.BytesOf(p.Source.Rows))), progress));
 
     /// <summary>Loads a checkpoint's weights into memory of their own.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
@@ -86,111 +82,27 @@ internal sealed unsafe class PackedLoader
             Parallel.ForEach(
                 chunks,
                 new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken },
-                () => new Buffers(),
-                (chunk, _, buffers) =>
+                () => new RowPacker(_checkpoint),
+                (chunk, _, packer) =>
                 {
-                    FillChunk(chunk.Placement, chunk.First, chunk.Count, buffers);
-                    _meter.Add(chunk.Placement.Source, chunk.Count);
-                    return buffers;
+                    Placement placement = chunk.Placement;
+                    if (placement.Vector is not null)
+                    {
+                        packer.Widen(placement.Source, placement.Vector);
+                    }
+                    else
+                    {
+                        packer.Pack(placement.Source, chunk.First, chunk.Count, placement.Matrix, placement.FirstRow + chunk.First, placement.Importance);
+                    }
+
+                    _meter.Add(placement.Source.ShardIndex, placement.Source.BytesOf(chunk.Count));
+                    return packer;
                 },
                 _ => { });
         }
         catch (AggregateException e)
         {
             ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
-        }
-    }
-
-    private void FillChunk(in Placement placement, int first, int count, Buffers buffers)
-    {
-        CheckpointTensor source = placement.Source;
-        int cols = source.Cols;
-        int rowBytes = cols * source.ElementSize;
-        Span<byte> raw = buffers.Raw(count * rowBytes);
-        source.ReadRows(first, count, raw);
-        if (placement.Vector is not null)
-        {
-            var vector = new Span<float>(placement.Vector, cols);
-            ElementConversion.ToFloat32(raw, source.ElementType, vector);
-            Check(vector, float.MaxValue, source, first);
-            return;
-        }
-
-        PackedMatrix matrix = placement.Matrix;
-        Span<float> row = buffers.Row(cols);
-        float limit = matrix.Format == WeightFormat.BFloat16 ? BFloat16Overflow : float.MaxValue;
-        for (int i = 0; i < count; i++)
-        {
-            ElementConversion.ToFloat32(raw.Slice(i * rowBytes, rowBytes), source.ElementType, row);
-            Check(row, limit, source, first + i);
-            matrix.SetRow(placement.FirstRow + first + i, row, placement.Importance);
-        }
-
-        int end = placement.FirstRow + first + count;
-        if (end == matrix.Rows)
-        {
-            row.Clear();
-            for (; end % PackedMatrix.PanelRows != 0; end++)
-            {
-                matrix.SetRow(end, row);
-            }
-        }
-    }
-
-    private void Check(ReadOnlySpan<float> values, float limit, CheckpointTensor source, int row)
-    {
-        // One comparison refuses infinities, NaN (which compares false) and, for bfloat16, what would round to infinity.
-        int whole = values.Length / Vector256<float>.Count * Vector256<float>.Count;
-        Vector256<float> limits = Vector256.Create(limit);
-        bool good = true;
-        for (int i = 0; i < whole; i += Vector256<float>.Count)
-        {
-            good &= Vector256.LessThanOrEqualAll(Vector256.Abs(Vector256.Create(values[i..])), limits);
-        }
-
-        for (int i = whole; i < values.Length; i++)
-        {
-            good &= MathF.Abs(values[i]) <= limit;
-        }
-
-        if (good)
-        {
-            return;
-        }
-
-        int col = 0;
-        while (MathF.Abs(values[col]) <= limit)
-        {
-            col++;
-        }
-
-        throw WeightFault.At(_checkpoint, source, row, col, values[col]);
-    }
-
-    /// <summary>One thread's buffers, grown to the largest chunk it has met.</summary>
-    private sealed class Buffers
-    {
-        private byte[] _raw = [];
-        private float[] _row = [];
-
-        public Span<byte> Raw(int length)
-        {
-            if (_raw.Length < length)
-            {
-                _raw = GC.AllocateUninitializedArray<byte>(length);
-            }
-
-            return _raw.AsSpan(0, length);
-        }
-
-        public Span<float> Row(int length)
-        {
-            if (_row.Length < length)
-            {
-                _row = GC.AllocateUninitializedArray<float>(length);
-            }
-
-            return _row.AsSpan(0, length);
         }
     }
 

@@ -24,6 +24,7 @@ __device__ int block_x() { return __nvvm_read_ptx_sreg_ctaid_x(); }
 __device__ int block_y() { return __nvvm_read_ptx_sreg_ctaid_y(); }
 __device__ int block_z() { return __nvvm_read_ptx_sreg_ctaid_z(); }
 __device__ int grid_x() { return __nvvm_read_ptx_sreg_nctaid_x(); }
+__device__ int grid_y() { return __nvvm_read_ptx_sreg_nctaid_y(); }
 __device__ int lane_index() { return thread_index() & (WarpSize - 1); }
 __device__ int warp_index() { return thread_index() / WarpSize; }
 

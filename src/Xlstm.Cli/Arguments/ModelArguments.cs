@@ -21,7 +21,7 @@ internal sealed class ModelArguments
     private readonly Option<string> _device = new("--device")
     {
         HelpName = "DEVICE",
-        Description = "Where to run: auto (a GPU with memory enough, else the CPU), cpu, cuda, cuda:N; see xlstm devices",
+        Description = "Where to run: auto (a GPU with memory enough, several together, else the CPU), cpu, cuda, cuda:N, cuda:N,M; see xlstm devices",
         DefaultValueFactory = _ => "auto",
     };
 
@@ -81,7 +81,7 @@ internal sealed class ModelArguments
 
         if (verbose)
         {
-            Console.Error.WriteLine($"{model.Device}; weights {Quantity.Bytes(model.WeightBytes)}, state {Quantity.Bytes(model.StateBytes)} a session; loaded in {seconds:F2} s");
+            Console.Error.WriteLine($"{model.Device}{(model.WhyNoGpu is { } why ? $" ({why})" : "")}; weights {Quantity.Bytes(model.WeightBytes)}, workspace {Quantity.Bytes(model.WorkspaceBytes)}, state {Quantity.Bytes(model.StateBytes)} a session; loaded in {seconds:F2} s");
         }
 
         return (model, seconds);

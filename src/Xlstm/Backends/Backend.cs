@@ -32,11 +32,23 @@ internal abstract class Backend : IDisposable
     /// <summary>How the weight matrices are held.</summary>
     public abstract WeightFormat Weights { get; }
 
+    /// <summary>How the states of sessions are held.</summary>
+    public abstract StateFormat State { get; }
+
+    /// <summary>Bytes of one state.</summary>
+    public abstract long StateBytes { get; }
+
     /// <summary>Bytes of weights held.</summary>
     public abstract long WeightBytes { get; }
 
+    /// <summary>Bytes held beside weights and states, at the largest batch.</summary>
+    public abstract long WorkspaceBytes { get; }
+
     /// <summary>Most tokens, over all items, that one call of <see cref="Forward"/> takes.</summary>
     public abstract int MaxBatchTokens { get; }
+
+    /// <summary>Tokens of a long prompt that are not worth cutting: at most <see cref="MaxBatchTokens"/>.</summary>
+    public abstract int SmallestChunk { get; }
 
     /// <summary>A state before the first token: all zero.</summary>
     public abstract RecurrentState CreateState();

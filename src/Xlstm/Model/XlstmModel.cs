@@ -15,7 +15,7 @@ public sealed class XlstmModel : IDisposable
     // The runtime, the reading threads' buffers and the code itself.
     private const long ProcessBytes = 256L << 20;
 
-    private XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend)
+    private XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend, DeviceChoice device)
     {
         Folder = checkpoint.Folder;
         Config = checkpoint.Config;
@@ -26,7 +26,8 @@ public sealed class XlstmModel : IDisposable
         Fingerprint = ModelFingerprint.Of(checkpoint);
         BeginOfText = tokenizer?.BeginOfText ?? TokenId(checkpoint, "bos_token_id") ?? 0;
         EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
-        Warnings = WarningsOf(checkpoint, tokenizer);
+        WhyNoGpu = device.WhyNoGpu;
+        Warnings = [.. WarningsOf(checkpoint, tokenizer), .. device is { HasGpu: true, WhyNoGpu: { } why } ? [$"runs on the CPU: {why}"] : Array.Empty<string>()];
     }
 
     /// <summary>The checkpoint's folder.</summary>
@@ -53,8 +54,14 @@ public sealed class XlstmModel : IDisposable
     /// <summary>Bytes of weights in memory.</summary>
     public long WeightBytes => Backend.WeightBytes;
 
+    /// <summary>How the states of sessions are held.</summary>
+    public StateFormat StateFormat => Backend.State;
+
     /// <summary>Bytes of one session's recurrent state.</summary>
-    public long StateBytes => sizeof(float) * RecurrentState.FloatCount(Config);
+    public long StateBytes => Backend.StateBytes;
+
+    /// <summary>Bytes beside weights and states, at the largest batch.</summary>
+    public long WorkspaceBytes => Backend.WorkspaceBytes;
 
     /// <summary>Threads that compute.</summary>
     public int Threads => Backend.Threads;
@@ -62,7 +69,10 @@ public sealed class XlstmModel : IDisposable
     /// <summary>The device and instruction set, for people: "CPU, 2 threads, AVX-512".</summary>
     public string Device => Backend.Description;
 
-    /// <summary>Things a user should know about the checkpoint, one line each.</summary>
+    /// <summary>Why <see cref="LoadOptions.Device"/> "auto" came to the CPU, in one line; null on a GPU, and where the CPU was asked for.</summary>
+    public string? WhyNoGpu { get; }
+
+    /// <summary>Things a user should know about the checkpoint or a GPU that was passed over, one line each.</summary>
     public IReadOnlyList<string> Warnings { get; }
 
     /// <summary>
@@ -110,16 +120,22 @@ public sealed class XlstmModel : IDisposable
         var recipe = new WeightRecipe(options.Weights ?? DefaultFormat(checkpoint), options.Mix);
         Tokenizer? tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Tokenizer.Load(checkpoint.Folder) : null;
         GenerationOptions defaults = GenerationConfig.Read(checkpoint.Folder);
-        CudaDevice? gpu = DeviceChoice.Choose(options.Device, checkpoint, recipe);
-        if (options.CheckMemory && gpu is null)
+        DeviceChoice device = DeviceChoice.Make(options.Device, checkpoint, recipe, options.State);
+        bool isCpu = device.Places.Count == 0;
+        if (isCpu && options.State != StateFormat.Float32)
+        {
+            throw new XlstmException("states are held as float32 on the CPU: bfloat16 states need a GPU (--device cuda)");
+        }
+
+        if (options.CheckMemory && isCpu)
         {
             CheckMemory(checkpoint, recipe, threads);
         }
 
-        Backend backend = gpu is null
+        Backend backend = isCpu
             ? CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken)
-            : CudaBackend.Load(gpu, checkpoint, recipe, threads, progress, cancellationToken);
-        return new XlstmModel(checkpoint, tokenizer, defaults, backend);
+            : CudaBackend.Load(device.Places, checkpoint, recipe, threads, options.State, progress, cancellationToken);
+        return new XlstmModel(checkpoint, tokenizer, defaults, backend, device);
     }
 
     /// <summary>The format that <see cref="LoadOptions.Weights"/> null stands for.</summary>

@@ -18,7 +18,6 @@ public sealed partial class Session : IDisposable
 {
     // A chunk is what cannot be interrupted: long enough to read the weights seldom, short enough to show progress.
     private const double SecondsPerChunk = 3;
-    private const int SmallestChunk = 96;
     private const int LogitsChunk = 48;
 
     private readonly List<int> _tokens = [];
@@ -29,7 +28,7 @@ public sealed partial class Session : IDisposable
     private SharedState _state;
     private SegmentLog _segments = new();
     private int _fed;
-    private int _chunk = SmallestChunk;
+    private int _chunk;
     private bool _disposed;
 
     internal Session(XlstmModel model, SnapshotPolicy? snapshots = null, PrefixCache? cache = null)
@@ -42,6 +41,7 @@ public sealed partial class Session : IDisposable
         Model = model;
         (_history, _cache, _state) = (history, cache, state);
         _ids = new int[model.Backend.MaxBatchTokens];
+        _chunk = model.Backend.SmallestChunk;
         _logits = new float[model.Config.VocabSize];
     }
 
@@ -237,7 +237,7 @@ public sealed partial class Session : IDisposable
             if (item.Tokens.Length == _chunk)
             {
                 double rate = _chunk / Math.Max(1e-6, Stopwatch.GetElapsedTime(began).TotalSeconds);
-                _chunk = Math.Clamp((int)(rate * SecondsPerChunk), SmallestChunk, _ids.Length);
+                _chunk = Math.Clamp((int)(rate * SecondsPerChunk), Model.Backend.SmallestChunk, _ids.Length);
             }
 
             progress?.Report(_fed - start);

@@ -10,6 +10,7 @@ internal sealed class SessionFileWriter : IDisposable
 {
     private readonly ReplacedFile _file;
     private readonly XxHash128 _hash = new();
+    private Task _behind = Task.CompletedTask;
     private long _offset;
 
     private SessionFileWriter(string path, long byteLength) => _file = ReplacedFile.Create(path, byteLength);
@@ -45,34 +46,51 @@ internal sealed class SessionFileWriter : IDisposable
             writer.AppendState(header, mark.State.State, cancellationToken);
         }
 
+        writer.FinishBehind();
         writer._file.Write(writer._hash.GetCurrentHash(), writer._offset);
         cancellationToken.ThrowIfCancellationRequested();
         writer._file.Complete();
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        // A write that failed has said so, or something else went wrong first; either way the file must not be closed under it.
+        Task.WaitAny(_behind);
+        _file.Dispose();
+    }
 
+    /// <summary>Copies, rounds and hashes a block while the one before it is being written.</summary>
     private void AppendState(SessionFileHeader header, RecurrentState state, CancellationToken cancellationToken)
     {
-        int matrix = (int)header.MatrixCount;
-        var block = new float[matrix + (int)header.VectorCount];
-        byte[] rounded = header.StateFormat == StateFormat.BFloat16 ? new byte[matrix * sizeof(ushort)] : [];
+        int matrix = (int)header.MatrixCount, vector = (int)header.VectorCount;
+        bool isRounded = header.StateFormat == StateFormat.BFloat16;
+        var block = new float[matrix + vector];
+        int matrixBytes = matrix * (isRounded ? sizeof(ushort) : sizeof(float));
+        byte[][] buffers = [new byte[matrixBytes + (vector * sizeof(float))], new byte[matrixBytes + (vector * sizeof(float))]];
         for (int i = 0; i < header.NumBlocks; i++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            state.CopyBlockTo(i, block);
-            if (header.StateFormat == StateFormat.BFloat16)
+            byte[] bytes = buffers[i % 2];
+            if (isRounded)
             {
-                ElementConversion.FromFloat32(block.AsSpan(0, matrix), ElementType.BFloat16, rounded);
-                Append<byte>(rounded);
-                Append<float>(block.AsSpan(matrix));
+                state.CopyBlockTo(i, block);
+                ElementConversion.FromFloat32(block.AsSpan(0, matrix), ElementType.BFloat16, bytes.AsSpan(0, matrixBytes));
+                MemoryMarshal.AsBytes(block.AsSpan(matrix)).CopyTo(bytes.AsSpan(matrixBytes));
             }
             else
             {
-                Append<float>(block);
+                state.CopyBlockTo(i, MemoryMarshal.Cast<byte, float>(bytes.AsSpan()));
             }
+
+            _hash.Append(bytes);
+            FinishBehind();
+            long offset = _offset;
+            _behind = Task.Run(() => _file.Write(bytes, offset), CancellationToken.None);
+            _offset += bytes.Length;
         }
     }
+
+    private void FinishBehind() => _behind.GetAwaiter().GetResult();
 
     private void Append<T>(ReadOnlySpan<T> values)
         where T : unmanaged

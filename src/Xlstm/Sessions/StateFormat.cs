@@ -1,11 +1,11 @@
 namespace Xlstm;
 
-/// <summary>How a session file holds the state.</summary>
+/// <summary>How a session's state is held, in a device's memory or in a file.</summary>
 public enum StateFormat
 {
-    /// <summary>As it is: a session goes on from the file bit for bit.</summary>
+    /// <summary>C, n and m in float32.</summary>
     Float32,
 
-    /// <summary>C rounded to bfloat16, n and m as they are: half the size, and what comes next may differ.</summary>
+    /// <summary>C rounded to bfloat16, to nearest even, n and m in float32: half the size. Arithmetic stays float32; what is stored is rounded.</summary>
     BFloat16,
 }

@@ -89,7 +89,7 @@ public class CudaReferenceTests
         foreach (int[] split in (int[][])[[1], [333], [129, 1, 1, 64, 70], [3, 100]])
         {
             (float[] logits, float[] state) = Gpu.Feed(gpu, config, ids, split);
-            double error = RelativeError(expected, logits), stateError = RelativeError(expectedState, state);
+            double error = Gpu.RelativeError(expected, logits), stateError = Gpu.RelativeError(expectedState, state);
             string line = $"H {heads}, calls of {string.Join(' ', split)}: relative error of logits {error:e1}, of the state {stateError:e1}";
             Gpu.Write(line);
             double allowed = split is [1] ? 1e-4 : 2e-2;
@@ -157,18 +157,6 @@ public class CudaReferenceTests
         state.Reset();
         Assert.All(Gpu.StateOf(state, backend.Config), value => Assert.Equal(0, value));
         Assert.Equal(values, Gpu.StateOf(copy, backend.Config));
-    }
-
-    private static double RelativeError(float[] expected, float[] actual)
-    {
-        double difference = 0, length = 0;
-        for (int i = 0; i < expected.Length; i++)
-        {
-            difference += Math.Pow(expected[i] - actual[i], 2);
-            length += Math.Pow(expected[i], 2);
-        }
-
-        return Math.Sqrt(difference / length);
     }
 
     [Fact]

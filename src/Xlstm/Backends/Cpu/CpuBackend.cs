@@ -38,10 +38,22 @@ internal sealed class CpuBackend : Backend
     public override WeightFormat Weights => _weights.Recipe.Format;
 
     /// <inheritdoc/>
+    public override StateFormat State => StateFormat.Float32;
+
+    /// <inheritdoc/>
+    public override long StateBytes => sizeof(float) * RecurrentState.FloatCount(Config);
+
+    /// <inheritdoc/>
     public override long WeightBytes => _weights.ByteLength;
 
     /// <inheritdoc/>
+    public override long WorkspaceBytes => Workspace.MaxByteLength(Config, Threads);
+
+    /// <inheritdoc/>
     public override int MaxBatchTokens => Workspace.MaxTokens;
+
+    /// <inheritdoc/>
+    public override int SmallestChunk => 96;
 
     /// <summary>Loads a checkpoint: a packed folder in its own format is mapped, everything else is read and packed.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>

@@ -16,7 +16,7 @@ public sealed record ComputeDevice(string Name, string Description, string? Faul
     {
         var found = new List<ComputeDevice>
         {
-            new("cpu", $"{Machine.PhysicalCores} cores, {CpuInstructionSets.Best.DisplayName()}, {DeviceBuffer.Gigabytes(Machine.AvailableMemory)} GB free", null),
+            new("cpu", $"{Machine.PhysicalCores} cores, {CpuInstructionSets.Best.DisplayName()}, {DeviceBuffer.Size(Machine.AvailableMemory)} free", null),
         };
         IReadOnlyList<CudaDevice> gpus = CudaDevice.Find(out string? fault);
         if (fault is not null)
@@ -28,7 +28,7 @@ public sealed record ComputeDevice(string Name, string Description, string? Faul
         {
             found.Add(new(
                 string.Create(CultureInfo.InvariantCulture, $"cuda:{gpu.Ordinal}"),
-                $"{gpu.Name}, {DeviceBuffer.Gigabytes(gpu.MemoryBytes)} GB, compute capability {gpu.Capability / 10}.{gpu.Capability % 10}",
+                $"{gpu.Name}, {DeviceBuffer.Size(gpu.MemoryBytes)}, compute capability {gpu.Capability / 10}.{gpu.Capability % 10}",
                 gpu.Fault));
         }
 

@@ -1,95 +1,90 @@
+using System.Globalization;
 using Xlstm.Backends.Cuda.Interop;
 using Xlstm.Checkpoints;
 using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cuda;
 
-/// <summary>One NVIDIA GPU: owns the weights, a stream and the workspaces, and runs one batch at a time.</summary>
+/// <summary>One NVIDIA GPU or several, each with neighbouring blocks: runs one batch at a time, from GPU to GPU.</summary>
 internal sealed class CudaBackend : Backend
 {
-    private readonly CudaContext _context;
-    private readonly CudaWeights _weights;
+    private readonly OwnedResources _owned;
     private readonly XlstmConfig _config;
-    private readonly CudaStream _stream;
-    private readonly KernelSet _kernels;
-    private readonly StepPass _step;
-    private readonly RowsPass _rows;
+    private readonly CudaStage[] _stages;
+    private readonly CudaStateLayout _states;
     private readonly Lock _turn = new();
     private bool _disposed;
 
-    private CudaBackend(XlstmConfig config, CudaContext context, CudaWeights weights)
-    {
-        (_config, _context, _weights) = (config, context, weights);
-        context.MakeCurrent();
-        _stream = new CudaStream(context);
-        _kernels = new KernelSet(context, weights.Format);
-        _step = new StepPass(config, context, _stream, weights, _kernels);
-        _rows = new RowsPass(config, context, _stream, weights, _kernels);
-        _stream.Synchronize();
-    }
+    private CudaBackend(XlstmConfig config, CudaStage[] stages, CudaStateLayout states, OwnedResources owned) =>
+        (_config, _stages, _states, _owned) = (config, stages, states, owned);
 
     /// <inheritdoc/>
-    public override string Description => $"cuda:{_context.Device.Ordinal}, {_context.Device.Name}";
+    public override string Description => string.Join(" + ", _stages.Select(stage => string.Create(
+        CultureInfo.InvariantCulture,
+        $"cuda:{stage.Context.Device.Ordinal}, {stage.Context.Device.Name}{(_stages.Length > 1 ? $" ({stage.Stage.Blocks} blocks)" : "")}")));
 
     /// <inheritdoc/>
     public override int Threads => 1;
 
     /// <inheritdoc/>
-    public override WeightFormat Weights => _weights.Format;
+    public override WeightFormat Weights => _stages[0].Weights.Format;
 
     /// <inheritdoc/>
-    public override long WeightBytes => _weights.Memory!.ByteLength;
+    public override StateFormat State => _states.Format;
+
+    /// <inheritdoc/>
+    public override long StateBytes => _states.ByteLength;
+
+    /// <inheritdoc/>
+    public override long WeightBytes => _stages.Sum(stage => stage.Weights.Memory!.ByteLength);
 
     /// <inheritdoc/>
     public override int MaxBatchTokens => RowsPass.MaxTokens;
 
+    /// <inheritdoc/>
+    public override int SmallestChunk => MaxBatchTokens; // always the same cuts, since sums depend on them
+
     /// <summary>The model's sizes.</summary>
     public XlstmConfig Config => _config;
 
-    /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public long WorkspaceBytes => _step.ByteLength + RowsPass.WorkspaceBytes(_config, _weights.Format);
+    /// <inheritdoc/>
+    public override long WorkspaceBytes => _stages.Sum(stage => stage.WorkspaceBytes);
 
     /// <summary>What the driver's compiler says of the kernels.</summary>
-    public string CompilerLog => _kernels.Log;
+    public string CompilerLog => _stages[0].CompilerLog;
 
     /// <summary>Loads a checkpoint.</summary>
-    /// <param name="device">The GPU.</param>
+    /// <param name="places">The GPUs in the order of the blocks, and what each is to hold.</param>
     /// <param name="checkpoint">An opened checkpoint.</param>
     /// <param name="recipe">How the matrices are to be held.</param>
     /// <param name="threads">Threads that read, and pack.</param>
+    /// <param name="state">How the states of sessions are held.</param>
     /// <param name="progress">Told as bytes are read.</param>
     /// <param name="cancellationToken">Ends the load.</param>
-    /// <exception cref="XlstmException">The device has too little memory, or the driver refuses.</exception>
+    /// <exception cref="XlstmException">A device has too little memory, or the driver refuses.</exception>
     public static CudaBackend Load(
-        CudaDevice device, Checkpoint checkpoint, WeightRecipe recipe, int threads, IProgress<LoadProgress>? progress = null, CancellationToken cancellationToken = default)
+        IReadOnlyList<DevicePlace> places,
+        Checkpoint checkpoint,
+        WeightRecipe recipe,
+        int threads,
+        StateFormat state = StateFormat.Float32,
+        IProgress<LoadProgress>? progress = null,
+        CancellationToken cancellationToken = default)
     {
-        var context = new CudaContext(device);
-        try
+        return new OwnedResources().OrNothing(owned =>
         {
-            CudaWeights weights = CudaWeightLoader.Load(checkpoint, recipe, [(context, ModelStage.All(checkpoint.Config))], threads, progress, cancellationToken)[0];
-            try
-            {
-                return new CudaBackend(checkpoint.Config, context, weights);
-            }
-            catch
-            {
-                weights.Dispose();
-                throw;
-            }
-        }
-        catch
-        {
-            context.Dispose();
-            throw;
-        }
+            (CudaContext Context, ModelStage Stage)[] opened = [.. places.Select(place => (owned.Add(new CudaContext(place.Device)), place.Stage))];
+            CudaWeights[] weights = CudaWeightLoader.Load(checkpoint, recipe, opened, threads, progress, cancellationToken);
+            Array.ForEach(weights, loaded => owned.Add(loaded));
+            var states = new CudaStateLayout(checkpoint.Config, state);
+            CudaStage[] stages = [.. opened.Select((place, i) => owned.Add(new CudaStage(checkpoint.Config, place.Context, place.Stage, weights[i], states)))];
+            return new CudaBackend(checkpoint.Config, stages, states, owned);
+        });
     }
 
     /// <inheritdoc/>
-    public override RecurrentState CreateState()
-    {
-        _context.MakeCurrent();
-        return new CudaState(this, new DeviceBuffer(_context, CudaState.DeviceBytes(_config), "the state of a session"));
-    }
+    public override RecurrentState CreateState() => new OwnedResources().OrNothing(owned =>
+        new CudaState(this, _states, [.. _stages.Select(stage => owned.Add(stage.CreateState()))]));
 
     /// <inheritdoc/>
     public override void Forward(ReadOnlySpan<BatchItem> items)
@@ -97,29 +92,39 @@ internal sealed class CudaBackend : Backend
         lock (_turn)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            _context.MakeCurrent();
-            if (items.Length == 1 && items[0].Tokens.Length == 1)
+            int rows = 0;
+            foreach (ref readonly BatchItem item in items)
             {
-                BatchItem item = items[0];
-                int id = item.Tokens.Span[0];
-                ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)id, (uint)_config.VocabSize, nameof(items));
-                _step.Run((CudaState)item.State, id, item.Output == Output.None ? default : item.Logits.Span[.._config.VocabSize]);
-                return;
+                rows += item.Tokens.Length;
             }
 
-            _rows.Run(items);
+            IPass? previous = null;
+            for (int i = 0; i < _stages.Length; i++)
+            {
+                CudaStage stage = _stages[i];
+                IPass pass = stage.PassFor(items);
+                stage.Context.MakeCurrent();
+                pass.Prepare(items, i);
+                if (previous is not null)
+                {
+                    stage.Receive(_stages[i - 1], previous.X, pass.X, rows);
+                }
+
+                pass.Queue();
+                previous = pass;
+            }
+
+            previous!.Finish(items);
         }
     }
 
-    /// <summary>Queues work of a state between batches and waits for it.</summary>
-    public void Exclusively(Action<CudaStream> work)
+    /// <summary>Does work on states between batches.</summary>
+    public void Exclusively(Action work)
     {
         lock (_turn)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            _context.MakeCurrent();
-            work(_stream);
-            _stream.Synchronize();
+            work();
         }
     }
 
@@ -128,16 +133,8 @@ internal sealed class CudaBackend : Backend
     {
         lock (_turn)
         {
-            if (!_disposed)
-            {
-                _disposed = true;
-                _step.Dispose();
-                _rows.Dispose();
-                _kernels.Dispose();
-                _stream.Dispose();
-                _weights.Dispose();
-                _context.Dispose();
-            }
+            _disposed = true;
+            _owned.Dispose();
         }
     }
 }

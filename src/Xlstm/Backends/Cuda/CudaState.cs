@@ -1,66 +1,136 @@
+using System.Buffers;
 using Xlstm.Backends.Cuda.Interop;
+using Xlstm.Checkpoints;
 
 namespace Xlstm.Backends.Cuda;
 
-/// <summary>A state in a device's memory: the layout of <see cref="RecurrentState"/>, but that every block starts at a whole 16 bytes.</summary>
+/// <summary>A state in the memory of one GPU or several, each with the blocks whose weights it has. It is laid out as <see cref="CudaStateLayout"/> says.</summary>
 internal sealed unsafe class CudaState : RecurrentState
 {
     private readonly CudaBackend _backend;
-    private readonly DeviceBuffer _memory;
-    private readonly long _blockFloats;
+    private readonly CudaStateLayout _layout;
+    private readonly CudaStatePart[] _parts;
 
-    /// <param name="backend">Whose device and stream it uses.</param>
-    /// <param name="memory">Of <see cref="DeviceBytes"/>; owned from here on.</param>
-    public CudaState(CudaBackend backend, DeviceBuffer memory)
+    /// <param name="backend">Whose turns it takes.</param>
+    /// <param name="layout">How it lies in memory.</param>
+    /// <param name="parts">Together all blocks, in order; owned from here on.</param>
+    public CudaState(CudaBackend backend, CudaStateLayout layout, CudaStatePart[] parts)
         : base(backend.Config)
     {
-        (_backend, _memory) = (backend, memory);
-        _blockFloats = BlockFloatCount(Config);
+        (_backend, _layout, _parts) = (backend, layout, parts);
         Reset();
     }
 
     /// <inheritdoc/>
-    public override long ByteLength => _memory.ByteLength;
+    public override long ByteLength => _parts.Sum(part => part.Memory.ByteLength);
 
-    /// <summary>Of the first float, as the device knows it.</summary>
-    public ulong Address => _memory.Address;
-
-    /// <summary>Floats from one block to the next.</summary>
-    public static long BlockStride(XlstmConfig config) => (BlockFloatCount(config) + 3) / 4 * 4;
-
-    /// <summary>Bytes of a state on a device.</summary>
-    public static long DeviceBytes(XlstmConfig config) => sizeof(float) * config.NumBlocks * BlockStride(config);
+    /// <summary>Of the first block of a part, as its GPU knows it.</summary>
+    public ulong Address(int part) => _parts[part].Memory.Address;
 
     /// <inheritdoc/>
-    public override void Reset() => _backend.Exclusively(stream => stream.Fill(_memory.Address, 0, ByteLength));
+    public override void Reset() => _backend.Exclusively(() =>
+    {
+        foreach (CudaStatePart part in _parts)
+        {
+            part.Run(stream => stream.Fill(part.Memory.Address, 0, part.Memory.ByteLength));
+        }
+    });
 
     /// <inheritdoc/>
     public override void CopyBlockTo(int block, Span<float> destination)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, _blockFloats, nameof(destination));
-        fixed (float* pointer = destination)
+        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, _layout.MatrixCount + _layout.VectorCount, nameof(destination));
+        Span<float> matrix = destination[..(int)_layout.MatrixCount], vectors = destination[matrix.Length..];
+        if (_layout.Format == StateFormat.Float32)
         {
-            nint target = (nint)pointer;
-            _backend.Exclusively(stream => stream.Download((void*)target, BlockAddress(block), sizeof(float) * _blockFloats));
+            fixed (float* c = matrix, nm = vectors)
+            {
+                Download(block, c, nm);
+            }
+
+            return;
         }
+
+        byte[] rounded = ArrayPool<byte>.Shared.Rent((int)_layout.MatrixBytes);
+        fixed (byte* c = rounded)
+        {
+            fixed (float* nm = vectors)
+            {
+                Download(block, c, nm);
+            }
+        }
+
+        ElementConversion.ToFloat32(rounded.AsSpan(0, (int)_layout.MatrixBytes), ElementType.BFloat16, matrix);
+        ArrayPool<byte>.Shared.Return(rounded);
     }
 
     /// <inheritdoc/>
     public override void CopyBlockFrom(int block, ReadOnlySpan<float> source)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(source.Length, _blockFloats, nameof(source));
-        fixed (float* pointer = source)
+        ArgumentOutOfRangeException.ThrowIfNotEqual(source.Length, _layout.MatrixCount + _layout.VectorCount, nameof(source));
+        ReadOnlySpan<float> matrix = source[..(int)_layout.MatrixCount], vectors = source[matrix.Length..];
+        if (_layout.Format == StateFormat.Float32)
         {
-            nint origin = (nint)pointer;
-            _backend.Exclusively(stream => stream.Upload(BlockAddress(block), (void*)origin, sizeof(float) * _blockFloats));
+            fixed (float* c = matrix, nm = vectors)
+            {
+                Upload(block, c, nm);
+            }
+
+            return;
         }
+
+        byte[] rounded = ArrayPool<byte>.Shared.Rent((int)_layout.MatrixBytes);
+        ElementConversion.FromFloat32(matrix, ElementType.BFloat16, rounded.AsSpan(0, (int)_layout.MatrixBytes));
+        fixed (byte* c = rounded)
+        {
+            fixed (float* nm = vectors)
+            {
+                Upload(block, c, nm);
+            }
+        }
+
+        ArrayPool<byte>.Shared.Return(rounded);
     }
 
     /// <inheritdoc/>
-    public override void CopyFrom(RecurrentState source) => _backend.Exclusively(stream => stream.Copy(Address, ((CudaState)source).Address, ByteLength));
+    public override void CopyFrom(RecurrentState source) => _backend.Exclusively(() =>
+    {
+        var other = (CudaState)source;
+        for (int i = 0; i < _parts.Length; i++)
+        {
+            DeviceBuffer from = other._parts[i].Memory, to = _parts[i].Memory;
+            _parts[i].Run(stream => stream.Copy(to.Address, from.Address, to.ByteLength));
+        }
+    });
 
     /// <inheritdoc/>
-    public override void Dispose() => _memory.Dispose();
+    public override void Dispose() => Array.ForEach(_parts, part => part.Dispose());
 
-    private ulong BlockAddress(int block) => _memory.Address + (ulong)(sizeof(float) * block * BlockStride(Config));
+    private void Download(int block, void* matrix, void* vectors)
+    {
+        (CudaStatePart part, ulong address) = Find(block);
+        nint c = (nint)matrix, nm = (nint)vectors;
+        _backend.Exclusively(() => part.Run(stream =>
+        {
+            stream.Download((void*)c, address, _layout.MatrixBytes);
+            stream.Download((void*)nm, address + (ulong)_layout.VectorOffset, _layout.VectorBytes);
+        }));
+    }
+
+    private void Upload(int block, void* matrix, void* vectors)
+    {
+        (CudaStatePart part, ulong address) = Find(block);
+        nint c = (nint)matrix, nm = (nint)vectors;
+        _backend.Exclusively(() => part.Run(stream =>
+        {
+            stream.Upload(address, (void*)c, _layout.MatrixBytes);
+            stream.Upload(address + (ulong)_layout.VectorOffset, (void*)nm, _layout.VectorBytes);
+        }));
+    }
+
+    private (CudaStatePart Part, ulong Address) Find(int block)
+    {
+        CudaStatePart part = Array.Find(_parts, part => part.Holds(block)) ?? throw new ArgumentOutOfRangeException(nameof(block));
+        return (part, part.Memory.Address + (ulong)((block - part.FirstBlock) * _layout.BlockBytes));
+    }
 }

@@ -13,13 +13,17 @@ namespace Xlstm.Backends.Cuda;
 /// </summary>
 internal sealed unsafe class CudaWeightLoader
 {
+    // More threads than these do not read faster, but do pack faster; together they use no more memory.
     private const int SlotBytes = 8 << 20;
-
-    // More threads than these do not read faster, but do pack faster.
     private const int MaxReaders = 12;
+    private const int PackerSlotBytes = SlotBytes / 4;
+    private const int MaxPackers = 4 * MaxReaders;
 
     // A flagged value is told as placement << ElementBits | element.
     private const int ElementBits = 40;
+
+    /// <summary>Bytes of device memory that a load needs beside the weights, and gives back: at most, but for rows longer than a buffer.</summary>
+    public const long BufferBytes = (long)MaxReaders * LoadingSlots.Count * SlotBytes;
 
     private readonly Checkpoint _checkpoint;
     private readonly IReadOnlyList<CudaPlacement> _placements;
@@ -87,23 +91,24 @@ internal sealed unsafe class CudaWeightLoader
         stream.Fill(firstBad.Address, 0xFF, sizeof(ulong));
         stream.Synchronize();
 
+        bool packs = _placements.Any(placement => placement.IsQuantized && placement.Packed is null);
+        int slotBytes = packs ? PackerSlotBytes : SlotBytes;
         var chunks = new List<Chunk>();
         foreach (int index in Enumerable.Range(0, _placements.Count).OrderBy(i => _placements[i].Source.ShardIndex))
         {
             CudaPlacement placement = _placements[index];
-            int rows = placement.ChunkRows(SlotBytes);
+            int rows = placement.ChunkRows(slotBytes);
             for (int first = 0; first < placement.Source.Rows; first += rows)
             {
                 chunks.Add(new Chunk(index, first, Math.Min(rows, placement.Source.Rows - first)));
             }
         }
 
-        long slotBytes = Math.Max(SlotBytes, chunks.Max(chunk => _placements[chunk.Placement].SentBytes(chunk.Count)));
-        bool packs = _placements.Any(placement => placement.IsQuantized && placement.Packed is null);
+        long largest = Math.Max(slotBytes, chunks.Max(chunk => _placements[chunk.Placement].SentBytes(chunk.Count)));
         int next = -1;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         Exception? fault = null;
-        var readers = new Thread[Math.Min(packs ? threads : Math.Min(threads, MaxReaders), chunks.Count)];
+        var readers = new Thread[Math.Min(Math.Min(threads, packs ? MaxPackers : MaxReaders), chunks.Count)];
         for (int i = 0; i < readers.Length; i++)
         {
             readers[i] = new Thread(Read) { IsBackground = true, Name = "weights to the GPU" };
@@ -130,7 +135,7 @@ internal sealed unsafe class CudaWeightLoader
             try
             {
                 context.MakeCurrent();
-                using var slots = new LoadingSlots(context, checked((int)slotBytes));
+                using var slots = new LoadingSlots(context, largest);
                 var packer = new RowPacker(_checkpoint);
                 for (int index; (index = Interlocked.Increment(ref next)) < chunks.Count && !stop.IsCancellationRequested;)
                 {
@@ -164,7 +169,7 @@ internal sealed unsafe class CudaWeightLoader
         }
         else
         {
-            source.ReadRows(chunk.First, chunk.Count, new Span<byte>(slot.Host.Pointer, (int)bytes));
+            source.ReadRows(chunk.First, chunk.Count, new Span<byte>(slot.Host.Pointer, checked((int)bytes)));
         }
 
         if (placement.IsQuantized)

@@ -24,8 +24,12 @@ internal sealed class DeviceArena : IDisposable
             next += (byteLengths[i] + Alignment - 1) / Alignment * Alignment;
         }
 
-        _memory = new DeviceBuffer(context, next, what);
-        stream.Fill(_memory.Address, 0, next);
+        _memory = new OwnedResources().OrNothing(owned =>
+        {
+            DeviceBuffer memory = owned.Add(new DeviceBuffer(context, next, what));
+            stream.Fill(memory.Address, 0, next);
+            return memory;
+        });
     }
 
     /// <summary>Bytes of all arrays.</summary>

@@ -62,7 +62,7 @@ internal struct StreamArguments
     public int BlockRows;
 }
 
-/// <summary>CellStepArgs of step.cu and CellRowsArgs of cell_rows.cu.</summary>
+/// <summary>CellStepArgs of cell_step.cu and CellRowsArgs of cell_rows.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CellArguments
 {

@@ -13,17 +13,19 @@ internal sealed class KernelSet : IDisposable
 
     /// <param name="context">Where; current on the calling thread.</param>
     /// <param name="format">How the matrices are held.</param>
-    public KernelSet(CudaContext context, WeightFormat format)
+    /// <param name="state">How C is held.</param>
+    public KernelSet(CudaContext context, WeightFormat format, StateFormat state)
     {
         _context = context;
         bool quantized = format is WeightFormat.Int8 or WeightFormat.Int4;
 
         // What is not a product with weights has bfloat16 for its inputs and outputs where weights are smaller.
         string suffix = format == WeightFormat.Float32 ? "_f32" : "_bf16";
+        string stateSuffix = state == StateFormat.Float32 ? "_c32" : "_c16";
         try
         {
-            CudaModule step = Module("step"), rows = Module("rows"), matmul = Module("matmul" + suffix), cell = Module("cell_rows");
-            _step = quantized ? Module("step_quantized") : step;
+            CudaModule rows = Module("rows"), matmul = Module("matmul" + suffix), cellStep = Module("cell_step"), cellRows = Module("cell_rows");
+            _step = Module(quantized ? "step_quantized" : "step");
             if (quantized)
             {
                 CudaModule convert = Module("convert");
@@ -40,7 +42,7 @@ internal sealed class KernelSet : IDisposable
 
             NormRows = rows.Kernel("norm_rows" + suffix);
             HeadRows = rows.Kernel("head_rows" + suffix);
-            CellStep = step.Kernel("cell_step");
+            CellStep = cellStep.Kernel("cell_step" + stateSuffix);
             MatMulStore = matmul.Kernel("matmul_store" + suffix);
             MatMulAdd = matmul.Kernel("matmul_add" + suffix);
             MatMulSwiGlu = matmul.Kernel("matmul_swiglu" + suffix);
@@ -72,15 +74,15 @@ internal sealed class KernelSet : IDisposable
                     few.Kernel("matmul_few_cap_bf16"),
                 ];
                 CellScores = chunks.Kernel("cell_scores");
-                CellScan128 = chunks.Kernel("cell_scan_128");
-                CellScan256 = chunks.Kernel("cell_scan_256");
+                CellScan128 = chunks.Kernel("cell_scan_128" + stateSuffix);
+                CellScan256 = chunks.Kernel("cell_scan_256" + stateSuffix);
                 MatMulStoreHalf = matmul.Kernel("matmul_store_half_bf16");
                 HeadRowsHalf = rows.Kernel("head_rows_half_bf16");
             }
 
             Embed.PreferShared();
             CellStep.PreferShared();
-            CellRows = cell.Kernel(format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32");
+            CellRows = cellRows.Kernel((format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32") + stateSuffix);
         }
         catch
         {

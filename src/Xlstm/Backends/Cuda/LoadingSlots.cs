@@ -8,19 +8,23 @@ internal sealed record LoadingSlot(PinnedBuffer Host, DeviceBuffer Device, CudaE
 /// <summary>A loading thread's stream and the buffers that it takes in turn.</summary>
 internal sealed class LoadingSlots : IDisposable
 {
+    /// <summary>Buffers.</summary>
+    public const int Count = 2;
+
+    private readonly OwnedResources _owned = new();
     private readonly LoadingSlot[] _slots;
     private int _next;
 
     /// <param name="context">Where to; current on the calling thread.</param>
     /// <param name="bytes">Of a buffer.</param>
-    public LoadingSlots(CudaContext context, int bytes)
+    public LoadingSlots(CudaContext context, long bytes)
     {
-        Stream = new CudaStream(context);
-        _slots = [Make(), Make()];
+        (Stream, _slots) = _owned.OrNothing<(CudaStream, LoadingSlot[])>(owned => (owned.Add(new CudaStream(context)), [.. Enumerable.Range(0, Count).Select(_ => Make())]));
 
-        LoadingSlot Make() => new(new PinnedBuffer(context, bytes), new DeviceBuffer(context, bytes, "a loading buffer"), new CudaEvent(context));
+        LoadingSlot Make() => new(_owned.Add(new PinnedBuffer(context, bytes)), _owned.Add(new DeviceBuffer(context, bytes, "a loading buffer")), _owned.Add(new CudaEvent(context)));
     }
 
+    /// <summary>Its copies and conversions.</summary>
     public CudaStream Stream { get; }
 
     /// <summary>The buffer used longest ago, once the device is done with it.</summary>
@@ -35,15 +39,5 @@ internal sealed class LoadingSlots : IDisposable
     public void Finish() => Stream.Synchronize();
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        foreach (LoadingSlot slot in _slots)
-        {
-            slot.Host.Dispose();
-            slot.Device.Dispose();
-            slot.Done.Dispose();
-        }
-
-        Stream.Dispose();
-    }
+    public void Dispose() => _owned.Dispose();
 }

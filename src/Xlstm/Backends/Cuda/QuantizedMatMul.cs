@@ -26,6 +26,7 @@ internal sealed class QuantizedMatMul : IDisposable
     private readonly CudaContext _context;
     private readonly CudaStream _stream;
     private readonly KernelSet _kernels;
+    private readonly Dictionary<(WeightFormat Format, int Tiles, bool Paired), CudaKernel> _few = [];
     private readonly DeviceArena _rows;
     private DeviceBuffer? _copy;
 
@@ -36,6 +37,15 @@ internal sealed class QuantizedMatMul : IDisposable
     public QuantizedMatMul(XlstmConfig config, CudaContext context, CudaStream stream, KernelSet kernels)
     {
         (_config, _context, _stream, _kernels) = (config, context, stream, kernels);
+        foreach (WeightFormat format in new[] { WeightFormat.Int8, WeightFormat.Int4 })
+        {
+            foreach (int tiles in new[] { 1, 2, 4 })
+            {
+                _few.Add((format, tiles, false), kernels.FewQuantized(format, tiles, paired: false));
+                _few.Add((format, tiles, true), kernels.FewQuantized(format, tiles, paired: true));
+            }
+        }
+
         _rows = new DeviceArena(context, stream, "rows in 8 bits", RowSizes(config));
     }
 
@@ -103,7 +113,7 @@ internal sealed class QuantizedMatMul : IDisposable
         bool paired = kind == MatMulResult.SwiGlu;
         int sharedBytes = sizeof(float) * Warps * 8 * tiles * PackedMatrix.PanelRows * (paired ? 2 : 1);
         _stream.Launch(
-            _kernels.FewQuantized(matrix.Format, tiles, paired), BlocksPerMultiprocessor * _context.Device.Multiprocessors, shares, Threads, sharedBytes, new FewQuantizedArguments
+            _few[(matrix.Format, tiles, paired)], BlocksPerMultiprocessor * _context.Device.Multiprocessors, shares, Threads, sharedBytes, new FewQuantizedArguments
             {
                 Weights = matrix.Address,
                 Bias = matrix.Bias,

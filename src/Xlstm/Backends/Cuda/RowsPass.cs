@@ -3,7 +3,7 @@ using Xlstm.Backends.Cuda.Interop;
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>Any batch: the rows of all items lie one after the other and meet each matrix together; only the cell and the logits look at items.</summary>
-internal sealed unsafe class RowsPass : IDisposable
+internal sealed unsafe class RowsPass : IPass
 {
     /// <summary>Most tokens of a batch.</summary>
     public const int MaxTokens = 2048;
@@ -23,12 +23,15 @@ internal sealed unsafe class RowsPass : IDisposable
     private readonly CudaStream _stream;
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
+    private readonly CudaStateLayout _states;
+    private readonly ModelStage _stage;
+    private readonly CellStep _cellStep;
     private readonly MatMul _matMul;
     private readonly CudaKernel? _scan;
     private readonly PinnedBuffer _control;
     private readonly DeviceArena _controlCopy;
-    private readonly PinnedBuffer _hostLogits;
-    private readonly DeviceArena _logits;
+    private readonly PinnedBuffer? _hostLogits;
+    private readonly DeviceArena? _logits;
     private readonly List<(int Row, Memory<float> Logits)> _outputs = [];
     private DeviceArena? _arena;
     private int _capacity;
@@ -39,16 +42,22 @@ internal sealed unsafe class RowsPass : IDisposable
     private int _longest;
     private bool _singles;
 
-    public RowsPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
+    public RowsPass(StageParts parts)
     {
-        (_config, _context, _stream, _weights, _kernels) = (config, context, stream, weights, kernels);
-        _control = new PinnedBuffer(context, ControlBytes);
-        _controlCopy = new DeviceArena(context, stream, "the list of a batch", ControlBytes);
-        _hostLogits = new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize));
-        _logits = new DeviceArena(context, stream, "logits", LogitSizes(config, weights.ElementSize));
+        (OwnedResources owned, _config, _context, _stream, _stage, _weights, _kernels, _states) = parts;
+        (XlstmConfig config, CudaContext context, KernelSet kernels) = (_config, _context, _kernels);
+        _cellStep = new CellStep(config, context, kernels, _states.Format);
+        _control = owned.Add(new PinnedBuffer(context, ControlBytes));
+        _controlCopy = owned.Add(new DeviceArena(context, _stream, "the list of a batch", ControlBytes));
+        if (_stage.HasHead)
+        {
+            _hostLogits = owned.Add(new PinnedBuffer(context, Floats(LogitRows * (long)config.VocabSize)));
+            _logits = owned.Add(new DeviceArena(context, _stream, "logits", LogitSizes(config, _weights.ElementSize)));
+        }
+
+        _matMul = owned.Add(new MatMul(config, context, _stream, _weights, kernels));
         SharedMemory.Allow(context, kernels.NormRows, NormSharedBytes, $"a width of {config.EmbeddingDim}");
         SharedMemory.Allow(context, kernels.CellRows, CellRowsSharedBytes, $"a head width of {config.QkHeadDim}");
-        _matMul = new MatMul(config, context, stream, weights, kernels);
         CudaKernel? scan = config.QkHeadDim switch { 128 => kernels.CellScan128, 256 => kernels.CellScan256, _ => null };
         if (scan is not null && config.VHeadDim % CellColumns == 0 && ScanSharedBytes <= context.Device.MaxSharedBytes)
         {
@@ -59,11 +68,11 @@ internal sealed unsafe class RowsPass : IDisposable
     }
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public static long WorkspaceBytes(XlstmConfig config, WeightFormat format)
+    public static long WorkspaceBytes(XlstmConfig config, ModelStage stage, WeightFormat format)
     {
         int elementSize = format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
         long ofProducts = format is WeightFormat.Int8 or WeightFormat.Int4 ? QuantizedMatMul.WorkspaceBytes(config) : 0;
-        return ControlBytes + ofProducts + LogitSizes(config, elementSize).Sum() + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
+        return ControlBytes + ofProducts + (stage.HasHead ? LogitSizes(config, elementSize).Sum() : 0) + Sizes(config, elementSize, MaxTokens, MaxTokens / Chunk).Sum(bytes => bytes + 256);
     }
 
     private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
@@ -85,7 +94,8 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private ulong FirstChunks => OutputRows + (ulong)(MaxTokens * sizeof(int));
 
-    private ulong X => _arena![0];
+    /// <inheritdoc/>
+    public ulong X => _arena![0];
 
     /// <summary>Input of a product: a norm's rows or the gated heads.</summary>
     private ulong Input => _arena![1];
@@ -110,8 +120,6 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private int NormSharedBytes => sizeof(float) * (ScratchFloats + CudaMatrix.Pad(_config.EmbeddingDim));
 
-    private int CellStepSharedBytes => sizeof(float) * (ScratchFloats + (4 * Threads) + (2 * _config.QkHeadDim));
-
     private int ScoresSharedBytes => (2 * Chunk * _config.QkHeadDim * sizeof(ushort)) + Math.Max(1024, (int)Floats(ChunkScalarFloats));
 
     // cell_chunks.cu: two buffers of q, k, scores and scalars; v twice and C in rows of 128 bytes.
@@ -127,45 +135,13 @@ internal sealed unsafe class RowsPass : IDisposable
         }
     }
 
-    /// <summary>Runs a batch.</summary>
-    public void Run(ReadOnlySpan<BatchItem> items)
-    {
-        try
-        {
-            Prepare(items);
-            _stream.Upload(Items, _control.Pointer, ControlBytes);
-            QueueBlocks();
-            for (int first = 0; first < _outputs.Count; first += LogitRows)
-            {
-                Logits(first, Math.Min(LogitRows, _outputs.Count - first));
-            }
-
-            _stream.Synchronize();
-        }
-        finally
-        {
-            _outputs.Clear();
-        }
-    }
-
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        _control.Dispose();
-        _controlCopy.Dispose();
-        _hostLogits.Dispose();
-        _logits.Dispose();
-        _matMul.Dispose();
-        _arena?.Dispose();
-    }
-
-    private static long Floats(long count) => sizeof(float) * count;
-
-    private void Prepare(ReadOnlySpan<BatchItem> items)
+    public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
         _rows = 0;
         _items = items.Length;
         _singles = true;
+        _outputs.Clear();
         for (int i = 0; i < items.Length; i++)
         {
             ref readonly BatchItem item = ref items[i];
@@ -173,9 +149,9 @@ internal sealed unsafe class RowsPass : IDisposable
             ArgumentOutOfRangeException.ThrowIfZero(tokens.Length, nameof(items));
             ArgumentOutOfRangeException.ThrowIfGreaterThan(_rows + tokens.Length, MaxTokens, nameof(items));
             tokens.CopyTo(new Span<int>(HostIds + _rows, tokens.Length));
-            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address, FirstRow = _rows, Tokens = tokens.Length };
+            HostItems[i] = new CellItem { State = ((CudaState)item.State).Address(part), FirstRow = _rows, Tokens = tokens.Length };
             _singles &= tokens.Length == 1;
-            int wanted = item.Output switch { Output.None => 0, Output.LastLogits => 1, _ => tokens.Length };
+            int wanted = !_stage.HasHead || item.Output == Output.None ? 0 : item.Output == Output.LastLogits ? 1 : tokens.Length;
             for (int j = 0; j < wanted; j++)
             {
                 _outputs.Add((_rows + tokens.Length - wanted + j, item.Logits.Slice(j * _config.VocabSize, _config.VocabSize)));
@@ -195,6 +171,52 @@ internal sealed unsafe class RowsPass : IDisposable
         }
 
         CountChunks(items);
+        MakeRoom();
+        _stream.Upload(Items, _control.Pointer, ControlBytes);
+    }
+
+    /// <inheritdoc/>
+    public void Queue()
+    {
+        if (_stage.HasEmbeddings)
+        {
+            _stream.Launch(_kernels.Embed, _rows, 1, Threads, 0, new EmbedArguments
+            {
+                Embeddings = _weights.Embeddings.Address,
+                Ids = Ids,
+                X = X,
+                Cols = _weights.Embeddings.Stride,
+                Width = _config.EmbeddingDim,
+            });
+        }
+
+        for (int block = 0; block < _weights.Blocks.Length; block++)
+        {
+            Mlstm(block, _weights.Blocks[block]);
+            FeedForward(_weights.Blocks[block]);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Finish(ReadOnlySpan<BatchItem> items)
+    {
+        for (int first = 0; first < _outputs.Count; first += LogitRows)
+        {
+            Logits(first, Math.Min(LogitRows, _outputs.Count - first));
+        }
+
+        _stream.Synchronize();
+        _outputs.Clear();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _arena?.Dispose();
+
+    private static long Floats(long count) => sizeof(float) * count;
+
+    /// <summary>Grows the workspace to what the batch needs.</summary>
+    private void MakeRoom()
+    {
         if (_rows > _capacity || _chunks > _chunkCapacity)
         {
             (int rows, int chunks) = (Math.Max(_rows, _capacity), Math.Max(_chunks, _chunkCapacity));
@@ -247,39 +269,21 @@ internal sealed unsafe class RowsPass : IDisposable
         ];
     }
 
-    private void QueueBlocks()
-    {
-        _stream.Launch(_kernels.Embed, _rows, 1, Threads, 0, new EmbedArguments
-        {
-            Embeddings = _weights.Embeddings.Address,
-            Ids = Ids,
-            X = X,
-            Cols = _weights.Embeddings.Stride,
-            Width = _config.EmbeddingDim,
-        });
-        for (int block = 0; block < _weights.Blocks.Length; block++)
-        {
-            Mlstm(block, _weights.Blocks[block]);
-            FeedForward(_weights.Blocks[block]);
-        }
-    }
-
     private void Mlstm(int block, CudaBlockWeights w)
     {
         XlstmConfig c = _config;
 
         // The cell in bfloat16 products takes q, k, v, o as such.
         bool half = _chunks > 0;
-        long blockOffset = block * CudaState.BlockStride(c);
         Norm(w.NormMlstm, X, 0, _rows, Input, w.Gates);
         _matMul.Run(half ? MatMulResult.StoreHalf : MatMulResult.Store, w.Qkvo, MatMulInput.Norm, Qkvo, _rows, w.Qkvo.Rows);
         if (half)
         {
-            CellInChunks(w, blockOffset);
+            CellInChunks(w, block);
         }
         else
         {
-            Cell(w, blockOffset);
+            Cell(w, block);
         }
 
         _stream.Launch(half ? _kernels.HeadRowsHalf! : _kernels.HeadRows, _rows, 1, Threads, 0, new HeadRowsArguments
@@ -294,7 +298,7 @@ internal sealed unsafe class RowsPass : IDisposable
                 Items = Items,
                 NewN = NewN,
                 NewM = NewM,
-                NOffset = blockOffset + ((long)c.QkDim * c.VHeadDim),
+                NOffset = _states.VectorFloats(block),
                 Count = _items,
                 Heads = c.NumHeads,
                 Dqk = c.QkHeadDim,
@@ -308,12 +312,10 @@ internal sealed unsafe class RowsPass : IDisposable
         _matMul.Run(MatMulResult.Add, w.OutProj, MatMulInput.Heads, X, _rows, c.EmbeddingDim);
     }
 
-    private void Cell(CudaBlockWeights w, long blockOffset)
+    private void Cell(CudaBlockWeights w, int block)
     {
         XlstmConfig c = _config;
-        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
-        (CudaKernel kernel, int shared) = _singles ? (_kernels.CellStep, CellStepSharedBytes) : (_kernels.CellRows, CellRowsSharedBytes);
-        _stream.Launch(kernel, c.NumHeads * slices, _items, Threads, shared, new CellArguments
+        var arguments = new CellArguments
         {
             Items = Items,
             Qkvo = Qkvo,
@@ -321,17 +323,25 @@ internal sealed unsafe class RowsPass : IDisposable
             H = H,
             NewN = NewN,
             NewM = NewM,
-            BlockOffset = blockOffset,
+            BlockOffset = _states.BlockFloats(block),
             Stride = w.Qkvo.Rows,
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,
             Dv = c.VHeadDim,
             GateCap = c.GateSoftCap ?? 0,
             Eps = c.Eps,
-        });
+        };
+        if (_singles)
+        {
+            _cellStep.Launch(_stream, arguments, _items);
+            return;
+        }
+
+        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
+        _stream.Launch(_kernels.CellRows, c.NumHeads * slices, _items, Threads, CellRowsSharedBytes, arguments);
     }
 
-    private void CellInChunks(CudaBlockWeights w, long blockOffset)
+    private void CellInChunks(CudaBlockWeights w, int block)
     {
         XlstmConfig c = _config;
         var arguments = new CellChunksArguments
@@ -345,7 +355,7 @@ internal sealed unsafe class RowsPass : IDisposable
             Scores = Scores,
             Scalars = ChunkScalars,
             FirstChunk = FirstChunks,
-            BlockOffset = blockOffset,
+            BlockOffset = _states.BlockFloats(block),
             Stride = w.Qkvo.Rows,
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,
@@ -366,9 +376,9 @@ internal sealed unsafe class RowsPass : IDisposable
 
     private void Logits(int first, int count)
     {
-        Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits[1], default);
+        Norm(_weights.OutNorm, X, OutputRows + (ulong)(first * sizeof(int)), count, _logits![1], default);
         _matMul.Logits(_weights.LmHead, _logits[1], _logits[0], count);
-        _stream.Download(_hostLogits.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
+        _stream.Download(_hostLogits!.Pointer, _logits[0], Floats((long)count * _config.VocabSize));
         _stream.Synchronize();
         for (int i = 0; i < count; i++)
         {

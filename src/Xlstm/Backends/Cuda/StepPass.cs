@@ -3,11 +3,9 @@ using Xlstm.Backends.Cuda.Interop;
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>One token of one sequence: five kernels a block, recorded once as a graph and started as one.</summary>
-internal sealed unsafe class StepPass : IDisposable
+internal sealed unsafe class StepPass : IPass
 {
     private const int Threads = 256;
-    private const int CellColumns = 32;
-    private const int ScratchFloats = 32;
 
     // What the host tells the device: the item, then the token id.
     private const int ControlBytes = 64;
@@ -18,22 +16,28 @@ internal sealed unsafe class StepPass : IDisposable
     private readonly CudaStream _stream;
     private readonly CudaWeights _weights;
     private readonly KernelSet _kernels;
+    private readonly CudaStateLayout _states;
+    private readonly ModelStage _stage;
     private readonly DeviceArena _arena;
     private readonly PinnedBuffer _host;
+    private readonly CellStep _cell;
     private readonly MatVec _qkvo;
     private readonly MatVec _out;
     private readonly MatVec _up;
     private readonly MatVec _down;
-    private readonly MatVec _lmHead;
+    private readonly MatVec? _lmHead;
     private CudaGraph? _graph;
     private CudaGraph? _graphWithLogits;
+    private bool _wantsLogits;
 
-    public StepPass(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
+    public StepPass(StageParts parts)
     {
-        (_config, _context, _stream, _weights, _kernels) = (config, context, stream, weights, kernels);
-        _arena = new DeviceArena(
-            context,
-            stream,
+        (OwnedResources owned, _config, _context, _stream, _stage, _weights, _kernels, _states) = parts;
+        XlstmConfig config = _config;
+        int logits = _stage.HasHead ? config.VocabSize : 0;
+        _arena = owned.Add(new DeviceArena(
+            _context,
+            _stream,
             "the workspace of a step",
             ControlBytes,
             Floats(config.EmbeddingDim),
@@ -43,23 +47,31 @@ internal sealed unsafe class StepPass : IDisposable
             Floats(config.FfnDim),
             Floats(config.QkDim),
             Floats(config.NumHeads),
-            Floats(config.VocabSize));
-        _host = new PinnedBuffer(context, ControlBytes + Floats(config.VocabSize));
+            Floats(logits)));
+        _host = owned.Add(new PinnedBuffer(_context, ControlBytes + Floats(logits)));
+
         // The copy engine's kernel takes a head as whole warps' vectors, and its gates one a block of threads.
-        CudaBlockWeights block = weights.Blocks[0];
+        CudaBlockWeights block = _weights.Blocks[0];
         StreamInputs wholeHeads = config.VHeadDim % 256 == 0 ? StreamInputs.Short : StreamInputs.None;
-        StreamInputs gatesFit = 2 * config.NumHeads <= context.Device.Multiprocessors ? StreamInputs.Short : StreamInputs.None;
-        _qkvo = MatVec.For(context, kernels, "qkvo", gatesFit, block.Qkvo);
-        _out = MatVec.For(context, kernels, "out", wholeHeads, block.OutProj);
-        _up = MatVec.For(context, kernels, "up", StreamInputs.Short, block.GateUp);
-        _down = MatVec.For(context, kernels, "down", StreamInputs.Long, block.ProjDown);
-        _lmHead = MatVec.For(context, kernels, config.AddOutNorm ? "logits" : "logits_plain", config.AddOutNorm ? StreamInputs.Short : StreamInputs.None, weights.LmHead);
-        SharedMemory.Allow(context, kernels.CellStep, CellSharedBytes, $"a head width of {config.QkHeadDim}");
+        StreamInputs gatesFit = 2 * config.NumHeads <= _context.Device.Multiprocessors ? StreamInputs.Short : StreamInputs.None;
+        _qkvo = MatVec.For(_context, _kernels, "qkvo", gatesFit, block.Qkvo);
+        _out = MatVec.For(_context, _kernels, "out", wholeHeads, block.OutProj);
+        _up = MatVec.For(_context, _kernels, "up", StreamInputs.Short, block.GateUp);
+        _down = MatVec.For(_context, _kernels, "down", StreamInputs.Long, block.ProjDown);
+        if (_stage.HasHead)
+        {
+            _lmHead = config.AddOutNorm
+                ? MatVec.For(_context, _kernels, "logits", StreamInputs.Short, _weights.LmHead)
+                : MatVec.For(_context, _kernels, "logits_plain", StreamInputs.None, _weights.LmHead);
+        }
+
+        _cell = new CellStep(config, _context, _kernels, _states.Format);
     }
 
     private ulong Control => _arena[0];
 
-    private ulong X => _arena[1];
+    /// <inheritdoc/>
+    public ulong X => _arena[1];
 
     private ulong Qkvo => _arena[2];
 
@@ -75,31 +87,43 @@ internal sealed unsafe class StepPass : IDisposable
 
     private ulong Logits => _arena[8];
 
-    private int CellSharedBytes => sizeof(float) * (ScratchFloats + (4 * Threads) + (2 * _config.QkHeadDim));
-
     /// <summary>Bytes of device memory.</summary>
     public long ByteLength => _arena.ByteLength;
 
-    /// <summary>Moves a state on by a token.</summary>
-    /// <param name="state">The state.</param>
-    /// <param name="id">The token.</param>
-    /// <param name="logits">float32 [V] to write, or empty.</param>
-    public void Run(CudaState state, int id, Span<float> logits)
+    /// <inheritdoc/>
+    public void Prepare(ReadOnlySpan<BatchItem> items, int part)
     {
-        *(CellItem*)_host.Pointer = new CellItem { State = state.Address, FirstRow = 0, Tokens = 1 };
+        BatchItem item = items[0];
+        int id = item.Tokens.Span[0];
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)id, (uint)_config.VocabSize, nameof(items));
+        _wantsLogits = _stage.HasHead && item.Output != Output.None;
+        *(CellItem*)_host.Pointer = new CellItem { State = ((CudaState)item.State).Address(part), FirstRow = 0, Tokens = 1 };
         *(int*)(_host.Pointer + IdOffset) = id;
         _stream.Upload(Control, _host.Pointer, ControlBytes);
-        if (logits.IsEmpty)
-        {
-            _stream.Launch(_graph ??= _stream.Capture(_context, () => Queue(withLogits: false)));
-            _stream.Synchronize();
-            return;
-        }
+    }
 
-        _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, () => Queue(withLogits: true)));
-        _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
+    /// <inheritdoc/>
+    public void Queue()
+    {
+        if (_wantsLogits)
+        {
+            _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, () => Record(withLogits: true)));
+            _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
+        }
+        else
+        {
+            _stream.Launch(_graph ??= _stream.Capture(_context, () => Record(withLogits: false)));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Finish(ReadOnlySpan<BatchItem> items)
+    {
         _stream.Synchronize();
-        new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(logits);
+        if (_wantsLogits)
+        {
+            new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(items[0].Logits.Span);
+        }
     }
 
     /// <inheritdoc/>
@@ -107,23 +131,25 @@ internal sealed unsafe class StepPass : IDisposable
     {
         _graph?.Dispose();
         _graphWithLogits?.Dispose();
-        _arena.Dispose();
-        _host.Dispose();
     }
 
     private static long Floats(int count) => sizeof(float) * (long)count;
 
-    private void Queue(bool withLogits)
+    private void Record(bool withLogits)
     {
         XlstmConfig c = _config;
-        _stream.Launch(_kernels.Embed, 1, 1, Threads, 0, new EmbedArguments
+        if (_stage.HasEmbeddings)
         {
-            Embeddings = _weights.Embeddings.Address,
-            Ids = Control + IdOffset,
-            X = X,
-            Cols = _weights.Embeddings.Stride,
-            Width = c.EmbeddingDim,
-        });
+            _stream.Launch(_kernels.Embed, 1, 1, Threads, 0, new EmbedArguments
+            {
+                Embeddings = _weights.Embeddings.Address,
+                Ids = Control + IdOffset,
+                X = X,
+                Cols = _weights.Embeddings.Stride,
+                Width = c.EmbeddingDim,
+            });
+        }
+
         for (int block = 0; block < _weights.Blocks.Length; block++)
         {
             QueueBlock(block);
@@ -134,7 +160,7 @@ internal sealed unsafe class StepPass : IDisposable
             MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = c.OutputLogitSoftCap ?? 0 };
             logits.Norm = _weights.OutNorm.Weight;
             logits.NormBias = _weights.OutNorm.Bias;
-            _lmHead.Launch(_stream, logits);
+            _lmHead!.Launch(_stream, logits);
         }
     }
 
@@ -147,9 +173,7 @@ internal sealed unsafe class StepPass : IDisposable
         (qkvo.GateWeights, qkvo.GateBias, qkvo.GateOut, qkvo.GateRows) = (w.Gates.Address, w.Gates.Bias, Gates, w.Gates.Rows);
         _qkvo.Launch(_stream, qkvo);
 
-        long blockOffset = block * CudaState.BlockStride(c);
-        int slices = (c.VHeadDim + CellColumns - 1) / CellColumns;
-        _stream.Launch(_kernels.CellStep, c.NumHeads * slices, 1, Threads, CellSharedBytes, new CellArguments
+        var cell = new CellArguments
         {
             Items = Control,
             Qkvo = Qkvo,
@@ -157,14 +181,15 @@ internal sealed unsafe class StepPass : IDisposable
             H = H,
             NewN = NewN,
             NewM = NewM,
-            BlockOffset = blockOffset,
+            BlockOffset = _states.BlockFloats(block),
             Stride = w.Qkvo.Rows,
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,
             Dv = c.VHeadDim,
             GateCap = c.GateSoftCap ?? 0,
             Eps = c.Eps,
-        });
+        };
+        _cell.Launch(_stream, cell, items: 1);
 
         MatVecArguments project = Product(w.OutProj, H, X);
         project.Gate = Qkvo + (ulong)Floats((2 * c.QkDim) + c.VDim);
@@ -174,7 +199,7 @@ internal sealed unsafe class StepPass : IDisposable
             Items = Control,
             NewN = NewN,
             NewM = NewM,
-            NOffset = blockOffset + ((long)c.QkDim * c.VHeadDim),
+            NOffset = _states.VectorFloats(block),
             Count = 1,
             Heads = c.NumHeads,
             Dqk = c.QkHeadDim,

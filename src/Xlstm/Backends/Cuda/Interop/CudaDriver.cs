@@ -71,6 +71,12 @@ internal static unsafe partial class CudaDriver
     [LibraryImport(Library, EntryPoint = "cuMemcpyDtoDAsync_v2")]
     public static partial int MemcpyDtoDAsync(ulong destination, ulong source, nuint bytes, nint stream);
 
+    [LibraryImport(Library, EntryPoint = "cuMemcpyPeerAsync")]
+    public static partial int MemcpyPeerAsync(ulong destination, nint destinationContext, ulong source, nint sourceContext, nuint bytes, nint stream);
+
+    [LibraryImport(Library, EntryPoint = "cuStreamWaitEvent")]
+    public static partial int StreamWaitEvent(nint stream, nint @event, uint flags);
+
     [LibraryImport(Library, EntryPoint = "cuMemsetD8Async")]
     public static partial int MemsetD8Async(ulong address, byte value, nuint bytes, nint stream);
 

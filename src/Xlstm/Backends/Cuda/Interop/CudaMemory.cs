@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Xlstm.Backends.Cuda.Interop;
 
 /// <summary>Memory of a device.</summary>
@@ -16,7 +18,7 @@ internal sealed class DeviceBuffer : CudaHandle
         if (result == CudaError.OutOfMemory)
         {
             throw new XlstmException(
-                $"{context.Device.Name}: out of memory: {what} needs {Gigabytes(byteLength)} GB, but {Gigabytes(context.FreeMemory)} GB are free: close other programs on the GPU or take a smaller weight format");
+                $"{context.Device.Name}: out of memory: {what} needs {Size(byteLength)}, but {Size(context.FreeMemory)} are free: close other programs on the GPU or take a smaller weight format");
         }
 
         CudaError.Check(result, "allocating memory");
@@ -29,7 +31,9 @@ internal sealed class DeviceBuffer : CudaHandle
     /// <summary>The first byte, as the device knows it.</summary>
     public ulong Address => (ulong)Value;
 
-    internal static string Gigabytes(long bytes) => (bytes / 1e9).ToString("0.00", System.Globalization.CultureInfo.InvariantCulture);
+    /// <summary>"12.3 MB", "1.23 GB".</summary>
+    internal static string Size(long bytes) =>
+        bytes < 1_000_000_000 ? (bytes / 1e6).ToString("0.0 'MB'", CultureInfo.InvariantCulture) : (bytes / 1e9).ToString("0.00 'GB'", CultureInfo.InvariantCulture);
 
     /// <inheritdoc/>
     protected override int Free() => CudaDriver.MemFree((ulong)handle);

@@ -26,6 +26,13 @@ internal sealed unsafe class CudaStream : CudaHandle
     public void Copy(ulong destination, ulong source, long bytes) =>
         CudaError.Check(CudaDriver.MemcpyDtoDAsync(destination, source, (nuint)bytes, Value), "copying on the GPU");
 
+    /// <summary>Device to another device; <paramref name="own"/> is the stream's.</summary>
+    public void CopyFromPeer(CudaContext own, ulong destination, CudaContext peer, ulong source, long bytes) =>
+        CudaError.Check(CudaDriver.MemcpyPeerAsync(destination, own.DangerousGetHandle(), source, peer.DangerousGetHandle(), (nuint)bytes, Value), "copying between GPUs");
+
+    /// <summary>What is queued from here on waits for a mark in another stream.</summary>
+    public void Wait(CudaEvent mark) => CudaError.Check(CudaDriver.StreamWaitEvent(Value, mark.Value, 0), "waiting for another GPU");
+
     /// <summary>Sets every byte.</summary>
     public void Fill(ulong address, byte value, long bytes) =>
         CudaError.Check(CudaDriver.MemsetD8Async(address, value, (nuint)bytes, Value), "filling memory");

@@ -16,8 +16,8 @@ internal sealed unsafe class TensorMaps : IDisposable
     /// <param name="count">How many.</param>
     public TensorMaps(CudaContext context, int count)
     {
-        _device = new DeviceBuffer(context, count * MapBytes, "the matrices' descriptions");
-        _host = new PinnedBuffer(context, count * MapBytes);
+        (_device, _host) = new OwnedResources().OrNothing(owned => (
+            owned.Add(new DeviceBuffer(context, count * MapBytes, "the matrices' descriptions")), owned.Add(new PinnedBuffer(context, count * MapBytes))));
     }
 
     /// <summary>A description, as the device knows it.</summary>

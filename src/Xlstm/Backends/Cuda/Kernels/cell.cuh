@@ -5,10 +5,14 @@
 /// One sequence's share of a batch.
 struct CellItem
 {
-    float* state;  // block by block C[H][dqk][dv], n[H][dqk], m[H]
+    float* state;  // block by block C[H][dqk][dv] in float32 or bfloat16, then n[H][dqk], m[H]
     int first_row; // of its tokens among the batch's rows
     int tokens;
 };
+
+/// Floats from a block's start to its n: C, stored as S, fills whole 16 bytes.
+template <typename S>
+__device__ long vectors_offset(int heads, int dqk, int dv) { return ((long)heads * dqk * dv * sizeof(S) + 15) / 16 * 4; }
 
 /// n and m of a block are read by many blocks of threads of the cell's kernel, so that kernel cannot write them: it leaves
 /// them beside the state, and a later kernel puts them in.

@@ -124,10 +124,21 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) cell_scores(const CellChunk
     }
 }
 
+__device__ float2 load_pair(const float* p) { return *(const float2*)p; }
+
+__device__ float2 load_pair(const bf16* p)
+{
+    uint pair = *(const uint*)p;
+    return {low_half(pair), high_half(pair)};
+}
+
+__device__ void store_pair(float* p, float first, float second) { *(float2*)p = {first, second}; }
+__device__ void store_pair(bf16* p, float first, float second) { *(uint*)p = pack_bf16(first, second); }
+
 constexpr int VBytes = 128; // of a row of v in shared memory: 32 columns and 8 for n, whose first is 1, padded
 
-/// The walk over the chunks, grid (heads * dv / Columns, items). Depth is dqk.
-template <int Depth>
+/// The walk over the chunks, grid (heads * dv / Columns, items). Depth is dqk, S what C is stored in.
+template <int Depth, typename S>
 __device__ void cell_scan(const CellChunksArgs& a)
 {
     constexpr int RowsPerWarp = Depth / (Threads / WarpSize); // of C
@@ -148,9 +159,10 @@ __device__ void cell_scan(const CellChunksArgs& a)
     int head = block_x() / slices, first_column = block_x() % slices * Columns;
     CellItem item = a.items[block_y()];
     float* state = item.state + a.block_offset;
-    float* c_global = state + (long)head * Depth * a.dv + first_column;
-    const float* n_global = state + (long)a.heads * Depth * a.dv + head * Depth;
-    float m_prev = state[(long)a.heads * Depth * (a.dv + 1) + head];
+    S* c_global = (S*)state + (long)head * Depth * a.dv + first_column;
+    const float* vectors = state + vectors_offset<S>(a.heads, Depth, a.dv);
+    const float* n_global = vectors + head * Depth;
+    float m_prev = vectors[a.heads * Depth + head];
     int thread = thread_index(), warp = warp_index(), lane = lane_index();
     int g = lane / 4, r = lane % 4;
 
@@ -185,11 +197,12 @@ __device__ void cell_scan(const CellChunksArgs& a)
 #pragma unroll
         for (int j = 0; j < 4; j++)
         {
-            const float* from = c_global + (long)(c_row0 + i * 16 + g) * a.dv + j * 8 + r * 2;
-            c[i][j][0] = from[0];
-            c[i][j][1] = from[1];
-            c[i][j][2] = from[8l * a.dv];
-            c[i][j][3] = from[8l * a.dv + 1];
+            const S* from = c_global + (long)(c_row0 + i * 16 + g) * a.dv + j * 8 + r * 2;
+            float2 upper = load_pair(from), lower = load_pair(from + 8l * a.dv);
+            c[i][j][0] = upper.x;
+            c[i][j][1] = upper.y;
+            c[i][j][2] = lower.x;
+            c[i][j][3] = lower.y;
         }
 
         c[i][4][0] = r == 0 ? n_global[c_row0 + i * 16 + g] : 0.0f;
@@ -349,11 +362,9 @@ __device__ void cell_scan(const CellChunksArgs& a)
 #pragma unroll
         for (int j = 0; j < 4; j++)
         {
-            float* to = c_global + (long)(c_row0 + i * 16 + g) * a.dv + j * 8 + r * 2;
-            to[0] = c[i][j][0];
-            to[1] = c[i][j][1];
-            to[8l * a.dv] = c[i][j][2];
-            to[8l * a.dv + 1] = c[i][j][3];
+            S* to = c_global + (long)(c_row0 + i * 16 + g) * a.dv + j * 8 + r * 2;
+            store_pair(to, c[i][j][0], c[i][j][1]);
+            store_pair(to + 8l * a.dv, c[i][j][2], c[i][j][3]);
         }
 
         if (first_column == 0 && r == 0)
@@ -370,5 +381,7 @@ __device__ void cell_scan(const CellChunksArgs& a)
     }
 }
 
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_scan_128(const CellChunksArgs a) { cell_scan<128>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_scan_256(const CellChunksArgs a) { cell_scan<256>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_scan_128_c32(const CellChunksArgs a) { cell_scan<128, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_scan_256_c32(const CellChunksArgs a) { cell_scan<256, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_scan_128_c16(const CellChunksArgs a) { cell_scan<128, bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_scan_256_c16(const CellChunksArgs a) { cell_scan<256, bf16>(a); }

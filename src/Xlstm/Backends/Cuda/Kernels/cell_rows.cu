@@ -80,7 +80,7 @@ struct TileInFlight
     }
 };
 
-template <bool Exact>
+template <bool Exact, typename S>
 __device__ void cell_rows(const CellRowsArgs& a)
 {
     int dqk_tiles = (a.dqk + Depth - 1) / Depth;
@@ -105,16 +105,17 @@ __device__ void cell_rows(const CellRowsArgs& a)
     int first_column = block_x() % slices * Columns;
     CellItem item = a.items[block_y()];
     float* state = item.state + a.block_offset;
-    float* c_global = state + (long)head * a.dqk * a.dv;
-    const float* n_global = state + (long)a.heads * a.dqk * a.dv + head * a.dqk;
-    float m_prev = state[(long)a.heads * a.dqk * (a.dv + 1) + head];
+    S* c_global = (S*)state + (long)head * a.dqk * a.dv;
+    const float* vectors = state + vectors_offset<S>(a.heads, a.dqk, a.dv);
+    const float* n_global = vectors + head * a.dqk;
+    float m_prev = vectors[a.heads * a.dqk + head];
     int thread = thread_index(), warp = warp_index(), lane = lane_index();
     int g = lane / 4, r = lane % 4; // group and place in it, as the fragments' layouts name them
     for (int i = thread; i < dqk_tiles * Depth * Columns; i += Threads)
     {
         int row = i / Columns, col = i % Columns;
         bool valid = row < a.dqk && first_column + col < a.dv;
-        c[row * CStride + col] = valid ? c_global[(long)row * a.dv + first_column + col] : 0.0f;
+        c[row * CStride + col] = valid ? widen(c_global[(long)row * a.dv + first_column + col]) : 0.0f;
     }
 
     for (int j = thread; j < dqk_tiles * Depth; j += Threads)
@@ -335,7 +336,7 @@ __device__ void cell_rows(const CellRowsArgs& a)
         int row = i / Columns, col = i % Columns;
         if (row < a.dqk && first_column + col < a.dv)
         {
-            c_global[(long)row * a.dv + first_column + col] = c[row * CStride + col];
+            store_value(c_global + (long)row * a.dv + first_column + col, c[row * CStride + col]);
         }
     }
 
@@ -353,5 +354,7 @@ __device__ void cell_rows(const CellRowsArgs& a)
     }
 }
 
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) cell_rows_tf32(const CellRowsArgs a) { cell_rows<false>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_rows_exact(const CellRowsArgs a) { cell_rows<true>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) cell_rows_tf32_c32(const CellRowsArgs a) { cell_rows<false, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) cell_rows_tf32_c16(const CellRowsArgs a) { cell_rows<false, bf16>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_rows_exact_c32(const CellRowsArgs a) { cell_rows<true, float>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) cell_rows_exact_c16(const CellRowsArgs a) { cell_rows<true, bf16>(a); }

@@ -171,6 +171,19 @@ __device__ uint4 load_streaming(const void* p)
     return v;
 }
 
+/// 16 bytes that are read and written.
+__device__ uint4 load_global(const void* p)
+{
+    uint4 v;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(p) : "memory");
+    return v;
+}
+
+__device__ void store_global(void* p, const uint4& v)
+{
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory");
+}
+
 __device__ uint shared_address(const void* p) { return (uint)(ulong)(__attribute__((address_space(3))) const void*)p; }
 
 __device__ void copy_async_16(void* shared, const void* global, bool valid)

@@ -28,7 +28,17 @@ internal struct CellCommit
     private readonly int _padding;
 }
 
-/// <summary>MatVecArgs of step.cu.</summary>
+/// <summary>NextWeights of step.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NextWeights
+{
+    public ulong Address;
+    public long Bytes;
+    public int Halves;
+    public int Share;
+}
+
+/// <summary>MatVecArgs of step.cuh.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct MatVecArguments
 {
@@ -43,6 +53,7 @@ internal struct MatVecArguments
     public ulong GateBias;
     public ulong GateOut;
     public CellCommit Commit;
+    public NextWeights Next;
     public int Rows;
     public int Cols;
     public int Width;

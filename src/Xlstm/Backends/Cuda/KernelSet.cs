@@ -33,7 +33,8 @@ internal sealed class KernelSet : IDisposable
                 DequantizeInt8 = convert.Kernel("dequantize_int8");
                 DequantizeInt4 = convert.Kernel("dequantize_int4");
                 _fewQuantized = Module("matmul_few_quantized");
-                QuantizeRows = _fewQuantized.Kernel("quantize_rows");
+                QuantizeRows = _fewQuantized.Kernel("quantize_rows_int8");
+                QuantizeRowsFinely = _fewQuantized.Kernel("quantize_rows_int16");
             }
             else
             {
@@ -49,7 +50,7 @@ internal sealed class KernelSet : IDisposable
             MatMulCap = matmul.Kernel("matmul_cap" + suffix);
             if (format != WeightFormat.Float32 && context.Device.Capability >= 90)
             {
-                _stream = Load(quantized ? "stream_quantized_hopper.sm_90" : "stream_hopper.sm_90", startsEarly: true);
+                _stream = Load(quantized ? "stream_quantized_hopper" + Environment.GetEnvironmentVariable("XLSTM_Q_MODULE") + ".sm_90" : "stream_hopper.sm_90", startsEarly: true);
             }
 
             if (format != WeightFormat.Float32 && context.Device.Capability == 90)
@@ -130,8 +131,11 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel? DequantizeInt4 { get; }
 
-    /// <summary>Rows of bfloat16 to 8 bits.</summary>
+    /// <summary>Rows of bfloat16 to 8 bits; null where weights are not quantized, as is the next.</summary>
     public CudaKernel? QuantizeRows { get; }
+
+    /// <summary>And to 16, for lm_head.</summary>
+    public CudaKernel? QuantizeRowsFinely { get; }
 
     /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next three.</summary>
     public CudaKernel? WgmmaStore { get; }
@@ -164,8 +168,12 @@ internal sealed class KernelSet : IDisposable
     /// <summary>A product of a few rows with a quantized matrix.</summary>
     /// <param name="format">Of the matrix.</param>
     /// <param name="tiles">Eights of rows: 1, 2 or 4.</param>
-    /// <param name="paired">Gate and up, to silu(gate) up.</param>
-    public CudaKernel FewQuantized(WeightFormat format, int tiles, bool paired) => _fewQuantized!.Kernel($"matmul_few{(paired ? "_swiglu" : "")}{Suffix(format)}_{tiles}");
+    /// <param name="kind">What becomes of the sums.</param>
+    public CudaKernel FewQuantized(WeightFormat format, int tiles, MatMulResult kind)
+    {
+        string of = kind switch { MatMulResult.SwiGlu => "_swiglu", MatMulResult.Cap => "_logits", _ => "" };
+        return _fewQuantized!.Kernel($"matmul_few{of}{Suffix(format)}_{tiles}");
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _modules.ForEach(module => module.Dispose());

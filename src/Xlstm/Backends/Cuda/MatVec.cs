@@ -37,10 +37,12 @@ internal abstract class MatVec
     protected const int ScratchBytes = 128;
 
     /// <summary>Two blocks of threads share a multiprocessor, so that one multiplies while the other waits for its input.</summary>
-    protected const int BlocksPerMultiprocessor = 2;
+    protected static int BlocksPerMultiprocessor => int.Parse(Environment.GetEnvironmentVariable("XLSTM_Q_BLOCKS") ?? "2");
 
     /// <summary>Their shared memory, the same for all kernels of a step.</summary>
-    protected const int StreamSharedBytes = 110 << 10;
+    protected static int StreamSharedBytes => int.Parse(Environment.GetEnvironmentVariable("XLSTM_Q_SHARED") ?? "110") << 10;
+
+    protected static int NextShareBytes => int.Parse(Environment.GetEnvironmentVariable("XLSTM_Q_NEXT") ?? "0") << 10;
 
     /// <param name="context">Where.</param>
     /// <param name="kernels">Its kernels.</param>
@@ -56,6 +58,15 @@ internal abstract class MatVec
 
         return matrix.IsQuantized ? new QuantizedMatVec(context, kernels, name, streams, matrix) : new PlainMatVec(context, kernels, name, streams, matrix);
     }
+
+    /// <summary>What a product's kernel is told of the one after it.</summary>
+    public static NextWeights Upcoming(CudaMatrix matrix) => new()
+    {
+        Address = NextShareBytes == 0 ? 0 : matrix.Address,
+        Bytes = matrix.ByteLength,
+        Halves = matrix.IsQuantized && matrix.Parts is { Second: > 0, Third: 0 } ? 2 : 1,
+        Share = NextShareBytes,
+    };
 
     /// <summary>Queues a product.</summary>
     public abstract void Launch(CudaStream stream, in MatVecArguments arguments);
@@ -126,7 +137,7 @@ internal sealed class QuantizedMatVec : MatVec
 
     // stream_quantized_hopper.cu: bytes of a stage.
     private const int Int8StageBytes = 8 * (PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes));
-    private const int Int4StageBytes = 16 * (PackedMatrix.ScaleLine + (2 * PackedMatrix.Int4GroupBytes));
+    private const int Int4StageBytes = PackedMatrix.Int4RowBytes + (16 * (PackedMatrix.ScaleLine + (2 * PackedMatrix.Int4GroupBytes)));
 
     // Bytes of a group of the input beside its columns: scale and sum.
     private const int GroupScaleBytes = 2 * sizeof(float);
@@ -146,17 +157,21 @@ internal sealed class QuantizedMatVec : MatVec
         _blocks = BlocksPerMultiprocessor * context.Device.Multiprocessors;
         int panels = matrix.Parts.Panels;
         _arguments = new QuantizedArguments { Parts = new PanelParts(matrix.Parts), BlockPanels = (panels / 2 / _blocks * 2) + 2 };
-        int inputBytes = matrix.Stride + (matrix.Stride / PackedMatrix.GroupSize * GroupScaleBytes);
-        int fixedBytes = inputBytes + (sizeof(float) * Warps * _arguments.BlockPanels * PackedMatrix.PanelRows);
-        int vectors = Streams.FirstOrDefault(v => v * ColsPerVector >= matrix.Cols);
+        int bytesPerValue = name.StartsWith("logits", StringComparison.Ordinal) ? 2 : 1;
+        int inputBytes = (matrix.Stride * bytesPerValue) + (matrix.Stride / PackedMatrix.GroupSize * GroupScaleBytes);
+        int wide = Environment.GetEnvironmentVariable("XLSTM_Q_MODULE") == "_w16" ? 2 : 1;
+        _blocks /= wide;
+        _arguments.BlockPanels = (panels / 2 / _blocks * 2) + 2;
+        int fixedBytes = inputBytes + (sizeof(float) * wide * Warps * _arguments.BlockPanels * PackedMatrix.PanelRows);
+        int vectors = Streams.FirstOrDefault(v => v * wide * ColsPerVector >= matrix.Cols);
         if (vectors > 0 && streams >= (vectors <= ShortVectors ? StreamInputs.Short : StreamInputs.Long) && kernels.Stream(name, matrix.Format, vectors) is { } kernel)
         {
-            int stageBytes = matrix.Format == WeightFormat.Int8 ? Int8StageBytes : Int4StageBytes;
+            int stageBytes = matrix.Format == WeightFormat.Int8 ? wide * Int8StageBytes : (wide * (Int4StageBytes - PackedMatrix.Int4RowBytes)) + PackedMatrix.Int4RowBytes;
             int stages = Math.Min(MaxStages, (Math.Min(StreamSharedBytes, context.Device.MaxSharedBytes) - StreamHeaderBytes - fixedBytes) / stageBytes);
             if (stages >= 2)
             {
                 _kernel = kernel;
-                _threads = StreamThreads;
+                _threads = (wide * Threads) + 32;
                 _arguments.Stages = stages;
                 _sharedBytes = StreamHeaderBytes + fixedBytes + (stages * stageBytes);
                 SharedMemory.Allow(context, kernel, StreamSharedBytes, "the model");

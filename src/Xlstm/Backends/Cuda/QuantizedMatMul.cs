@@ -4,7 +4,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>
-/// Products of rows with int8 and int4 matrices. A few rows are multiplied as the weights are, in 8 bits; for many it makes a
+/// Products of rows with int8 and int4 matrices. A few rows are multiplied as the weights are, in 8 bits (16 for lm_head); for many it makes a
 /// bfloat16 copy of the matrix at hand, which costs less than the product itself.
 /// </summary>
 internal sealed class QuantizedMatMul : IDisposable
@@ -26,7 +26,7 @@ internal sealed class QuantizedMatMul : IDisposable
     private readonly CudaContext _context;
     private readonly CudaStream _stream;
     private readonly KernelSet _kernels;
-    private readonly Dictionary<(WeightFormat Format, int Tiles, bool Paired), CudaKernel> _few = [];
+    private readonly Dictionary<(MatMulResult Kind, WeightFormat Format, int Tiles), CudaKernel> _few = [];
     private readonly DeviceArena _rows;
     private DeviceBuffer? _copy;
 
@@ -37,13 +37,18 @@ internal sealed class QuantizedMatMul : IDisposable
     public QuantizedMatMul(XlstmConfig config, CudaContext context, CudaStream stream, KernelSet kernels)
     {
         (_config, _context, _stream, _kernels) = (config, context, stream, kernels);
-        foreach (WeightFormat format in new[] { WeightFormat.Int8, WeightFormat.Int4 })
+        foreach (int tiles in new[] { 1, 2, 4 })
         {
-            foreach (int tiles in new[] { 1, 2, 4 })
+            foreach (WeightFormat format in new[] { WeightFormat.Int8, WeightFormat.Int4 })
             {
-                _few.Add((format, tiles, false), kernels.FewQuantized(format, tiles, paired: false));
-                _few.Add((format, tiles, true), kernels.FewQuantized(format, tiles, paired: true));
+                CudaKernel plain = kernels.FewQuantized(format, tiles, MatMulResult.Store);
+                _few.Add((MatMulResult.Store, format, tiles), plain);
+                _few.Add((MatMulResult.StoreHalf, format, tiles), plain);
+                _few.Add((MatMulResult.Add, format, tiles), plain);
+                _few.Add((MatMulResult.SwiGlu, format, tiles), kernels.FewQuantized(format, tiles, MatMulResult.SwiGlu));
             }
+
+            _few.Add((MatMulResult.Cap, WeightFormat.Int8, tiles), kernels.FewQuantized(WeightFormat.Int8, tiles, MatMulResult.Cap));
         }
 
         _rows = new DeviceArena(context, stream, "rows in 8 bits", RowSizes(config));
@@ -102,7 +107,8 @@ internal sealed class QuantizedMatMul : IDisposable
     {
         int tiles = arguments.Tokens <= 8 ? 1 : arguments.Tokens <= 16 ? 2 : 4;
         int shares = (arguments.Tokens + (8 * tiles) - 1) / (8 * tiles);
-        _stream.Launch(_kernels.QuantizeRows!, arguments.Tokens, (arguments.Cols + QuantizedCols - 1) / QuantizedCols, Threads, 0, new QuantizeRowsArguments
+        CudaKernel round = kind == MatMulResult.Cap ? _kernels.QuantizeRowsFinely! : _kernels.QuantizeRows!;
+        _stream.Launch(round, arguments.Tokens, (arguments.Cols + QuantizedCols - 1) / QuantizedCols, Threads, 0, new QuantizeRowsArguments
         {
             Input = arguments.Input,
             Bytes = _rows[0],
@@ -110,10 +116,9 @@ internal sealed class QuantizedMatMul : IDisposable
             Cols = arguments.Cols,
             PaddedTokens = 8 * tiles * shares,
         });
-        bool paired = kind == MatMulResult.SwiGlu;
-        int sharedBytes = sizeof(float) * Warps * 8 * tiles * PackedMatrix.PanelRows * (paired ? 2 : 1);
+        int sharedBytes = sizeof(float) * Warps * 8 * tiles * PackedMatrix.PanelRows * (kind == MatMulResult.SwiGlu ? 2 : 1);
         _stream.Launch(
-            _few[(matrix.Format, tiles, paired)], BlocksPerMultiprocessor * _context.Device.Multiprocessors, shares, Threads, sharedBytes, new FewQuantizedArguments
+            _few[(kind, matrix.Format, tiles)], BlocksPerMultiprocessor * _context.Device.Multiprocessors, shares, Threads, sharedBytes, new FewQuantizedArguments
             {
                 Weights = matrix.Address,
                 Bias = matrix.Bias,
@@ -139,7 +144,8 @@ internal sealed class QuantizedMatMul : IDisposable
 
     private static long[] RowSizes(XlstmConfig c)
     {
-        int cols = CudaMatrix.Pad(Math.Max(c.EmbeddingDim, Math.Max(c.VDim, c.FfnDim)));
+        // lm_head takes two bytes a value.
+        int cols = CudaMatrix.Pad(Math.Max(2 * c.EmbeddingDim, Math.Max(c.VDim, c.FfnDim)));
         return [(long)MaxFew * cols, (long)MaxFew * cols / PackedMatrix.GroupSize * 2 * sizeof(float)];
     }
 

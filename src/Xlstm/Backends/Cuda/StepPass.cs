@@ -157,7 +157,7 @@ internal sealed unsafe class StepPass : IPass
 
         if (withLogits)
         {
-            MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = c.OutputLogitSoftCap ?? 0 };
+            MatVecArguments logits = Product(_weights.LmHead, X, Logits, _weights.Blocks[0].Qkvo) with { Cap = c.OutputLogitSoftCap ?? 0 };
             logits.Norm = _weights.OutNorm.Weight;
             logits.NormBias = _weights.OutNorm.Bias;
             _lmHead!.Launch(_stream, logits);
@@ -168,7 +168,7 @@ internal sealed unsafe class StepPass : IPass
     {
         XlstmConfig c = _config;
         CudaBlockWeights w = _weights.Blocks[block];
-        MatVecArguments qkvo = Product(w.Qkvo, X, Qkvo);
+        MatVecArguments qkvo = Product(w.Qkvo, X, Qkvo, w.OutProj);
         (qkvo.Norm, qkvo.NormBias) = (w.NormMlstm.Weight, w.NormMlstm.Bias);
         (qkvo.GateWeights, qkvo.GateBias, qkvo.GateOut, qkvo.GateRows) = (w.Gates.Address, w.Gates.Bias, Gates, w.Gates.Rows);
         _qkvo.Launch(_stream, qkvo);
@@ -191,7 +191,7 @@ internal sealed unsafe class StepPass : IPass
         };
         _cell.Launch(_stream, cell, items: 1);
 
-        MatVecArguments project = Product(w.OutProj, H, X);
+        MatVecArguments project = Product(w.OutProj, H, X, w.GateUp);
         project.Gate = Qkvo + (ulong)Floats((2 * c.QkDim) + c.VDim);
         (project.Norm, project.NormBias, project.Heads) = (w.MultiheadNorm.Weight, w.MultiheadNorm.Bias, c.NumHeads);
         project.Commit = new CellCommit
@@ -206,14 +206,15 @@ internal sealed unsafe class StepPass : IPass
         };
         _out.Launch(_stream, project);
 
-        MatVecArguments up = Product(w.GateUp, X, Ffn);
+        MatVecArguments up = Product(w.GateUp, X, Ffn, w.ProjDown);
         (up.Norm, up.NormBias) = (w.NormFfn.Weight, w.NormFfn.Bias);
         _up.Launch(_stream, up);
-        _down.Launch(_stream, Product(w.ProjDown, Ffn, X));
+        _down.Launch(_stream, Product(w.ProjDown, Ffn, X, block + 1 < _weights.Blocks.Length ? _weights.Blocks[block + 1].Qkvo : _weights.LmHead));
     }
 
-    private MatVecArguments Product(CudaMatrix matrix, ulong input, ulong output) => new()
+    private MatVecArguments Product(CudaMatrix matrix, ulong input, ulong output, CudaMatrix next) => new()
     {
+        Next = MatVec.Upcoming(next),
         Weights = matrix.Address,
         Bias = matrix.Bias,
         X = input,

@@ -32,6 +32,9 @@ __device__ void copy_bulk(uint shared, const void* global, uint bytes, uint barr
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier) : "memory");
 }
 
+/// Has the L2 fetch bytes (a multiple of 16, aligned to 16).
+__device__ void prefetch_bulk(const void* global, uint bytes) { asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes)); }
+
 /// A barrier among some of a block's threads; 0 is __syncthreads' own.
 template <int Id, int Count>
 __device__ void barrier_of_some() { asm volatile("bar.sync %0, %1;" ::"n"(Id), "n"(Count) : "memory"); }

@@ -13,14 +13,15 @@ extern __shared__ float shared_memory[]; // [units' panels][Warps][tokens][16]
 struct QuantizeRowsArgs
 {
     const bf16* input; // [T, cols]
-    byte* bytes;       // [T, cols]
+    byte* bytes;       // [T, BytesPerValue, cols]
     float2* scales;    // [cols / 32, padded_tokens]
     int cols;
     int padded_tokens;
 };
 
-/// Rows to 8 bits, grid (T, parts of 1,024 columns).
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) quantize_rows(const QuantizeRowsArgs a)
+/// Rounds rows, grid (T, parts of 1,024 columns).
+template <bool Fine>
+__device__ void quantize_rows(const QuantizeRowsArgs& a)
 {
     let_next_start();
     wait_for_previous();
@@ -32,17 +33,12 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) quantize_rows(const Quantiz
         v = {low_half(four.x), high_half(four.x), low_half(four.y), high_half(four.y)};
     }
 
-    float scale;
-    FourRounded four = round_group(v, scale);
-    if (k < a.cols)
-    {
-        *(uint*)(a.bytes + (long)token * a.cols + k) = four.bytes;
-        if (lane_index() % 8 == 0)
-        {
-            a.scales[(long)(k / GroupCols) * a.padded_tokens + token] = {scale, scale * four.sum};
-        }
-    }
+    byte* bytes = a.bytes + (long)token * a.cols * BytesPerValue<Fine> + k;
+    store_group<Fine>(v, k < a.cols, bytes, a.cols, a.scales + (long)(k / GroupCols) * a.padded_tokens + token);
 }
+
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) quantize_rows_int8(const QuantizeRowsArgs a) { quantize_rows<false>(a); }
+extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) quantize_rows_int16(const QuantizeRowsArgs a) { quantize_rows<true>(a); }
 
 /// What becomes of a sum, where gate and up do not meet.
 enum RowsResult { StoreRows, StoreHalfRows, AddRows, CapRows };
@@ -51,7 +47,7 @@ struct FewArgs
 {
     const byte* weights;
     const float* bias;    // [rows] or null; gate's and up's in turn
-    const byte* input;    // [T, cols]; rows past T are read, and their results dropped
+    const byte* input;    // [T, BytesPerValue, cols]; rows past T are read, and their results dropped
     const float2* scales; // [cols / 32, padded_tokens]
     void* out;            // [T, ld]
     PanelParts parts;
@@ -63,12 +59,12 @@ struct FewArgs
     float cap;
 };
 
-/// d = a b, a [16, 32] and b [32, 8] signed bytes, fragments as PTX's mma.m16n8k32 has them.
+/// d = FloatOfZero + a b, a [16, 32] and b [32, 8] signed bytes, fragments as PTX's mma.m16n8k32 has them.
 __device__ void mma_bytes(int (&d)[4], const uint (&a)[4], uint2 b)
 {
     asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
         : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b.x), "r"(b.y), "r"(0));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b.x), "r"(b.y), "r"(FloatOfZero));
 }
 
 /// A lane's share of a pair of groups: the columns 8 (lane % 4) to + 7 of each group, of rows 2 (lane / 4) and + 1. The order of
@@ -171,8 +167,8 @@ __device__ void finish_row(const FewArgs& a, int token, int row, float value)
     }
 }
 
-/// Tiles: eights of tokens, grid (blocks, Tiles of them). Paired: gate and up.
-template <typename W, int Tiles, bool Paired>
+/// Tiles: eights of tokens, grid (blocks, Tiles of them). Paired: gate and up. Fine: an input of 16 bits.
+template <typename W, int Tiles, bool Paired, bool Fine>
 __device__ void mat_mul(const FewArgs& a)
 {
     using Range = PanelRange<Paired ? SwiGluResult : StoreResult>;
@@ -219,21 +215,27 @@ __device__ void mat_mul(const FewArgs& a)
             }
             else
             {
-                scale = {of_rows.d.x * (fragments.scales[group] & 0xFF), of_rows.d.y * (fragments.scales[group] >> 8)};
-                minimum = {of_rows.dm.x * (fragments.minima[group] & 0xFF), of_rows.dm.y * (fragments.minima[group] >> 8)};
+                scale = {of_rows.d.x * byte_to_float(fragments.scales[group] & 0xFF), of_rows.d.y * byte_to_float(fragments.scales[group] >> 8)};
+                minimum = {of_rows.dm.x * byte_to_float(fragments.minima[group] & 0xFF), of_rows.dm.y * byte_to_float(fragments.minima[group] >> 8)};
             }
 
 #pragma unroll
             for (int tile = 0; tile < Tiles; tile++)
             {
-                uint2 values = *(const uint2*)(a.input + (long)(first_token + tile * 8 + lane / 4) * a.cols + of_group * GroupCols + lane % 4 * 8);
+                const byte* values = a.input + (long)(first_token + tile * 8 + lane / 4) * a.cols * BytesPerValue<Fine> + of_group * GroupCols + lane % 4 * 8;
                 float4 of_tokens = *(const float4*)(a.scales + (long)of_group * a.padded_tokens + first_token + tile * 8 + lane % 4 * 2);
-                int d[4];
-                mma_bytes(d, words, values);
-                sums[tile][0] = fma_of((float)d[0], scale.x * of_tokens.x, sums[tile][0]);
-                sums[tile][1] = fma_of((float)d[1], scale.x * of_tokens.z, sums[tile][1]);
-                sums[tile][2] = fma_of((float)d[2], scale.y * of_tokens.x, sums[tile][2]);
-                sums[tile][3] = fma_of((float)d[3], scale.y * of_tokens.z, sums[tile][3]);
+                int d[4], low[4];
+                mma_bytes(d, words, *(const uint2*)values);
+                if constexpr (Fine)
+                {
+                    mma_bytes(low, words, *(const uint2*)(values + a.cols));
+                }
+
+                auto product = [&](int i) { return Fine ? fma_of(to_float(d[i]), 256.0f, to_float(low[i])) : to_float(d[i]); };
+                sums[tile][0] = fma_of(product(0), scale.x * of_tokens.x, sums[tile][0]);
+                sums[tile][1] = fma_of(product(1), scale.x * of_tokens.z, sums[tile][1]);
+                sums[tile][2] = fma_of(product(2), scale.y * of_tokens.x, sums[tile][2]);
+                sums[tile][3] = fma_of(product(3), scale.y * of_tokens.z, sums[tile][3]);
                 if constexpr (W::HeaderBytes > 0)
                 {
                     sums[tile][0] = fma_of(-minimum.x, of_tokens.y, sums[tile][0]);
@@ -352,8 +354,8 @@ __device__ void mat_mul(const FewArgs& a)
 }
 
 #define MAT_MUL(weights, suffix, tiles) \
-    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_##suffix##_##tiles(const FewArgs args) { mat_mul<weights, tiles, false>(args); } \
-    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_swiglu_##suffix##_##tiles(const FewArgs args) { mat_mul<weights, tiles, true>(args); }
+    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_##suffix##_##tiles(const FewArgs args) { mat_mul<weights, tiles, false, false>(args); } \
+    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_swiglu_##suffix##_##tiles(const FewArgs args) { mat_mul<weights, tiles, true, false>(args); }
 
 // The number after a name: eights of tokens.
 MAT_MUL(Int8, int8, 1)
@@ -362,3 +364,10 @@ MAT_MUL(Int8, int8, 4)
 MAT_MUL(Int4, int4, 1)
 MAT_MUL(Int4, int4, 2)
 MAT_MUL(Int4, int4, 4)
+
+#define LOGITS(tiles) \
+    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_logits_int8_##tiles(const FewArgs args) { mat_mul<Int8, tiles, false, true>(args); }
+
+LOGITS(1)
+LOGITS(2)
+LOGITS(4)

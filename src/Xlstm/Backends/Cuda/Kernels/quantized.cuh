@@ -43,6 +43,16 @@ struct QuantizedArgs
     int padding;
 };
 
+/// Bits of 1.5 2^23: added to an integer of up to 22 bits they make the float of that much more, which is quicker than to convert it.
+constexpr uint FloatOfZero = 0x4B400000;
+constexpr float FloatBias = 12582912.0f;
+
+/// The float of an integer that was summed up from FloatOfZero.
+__device__ float to_float(int biased) { return bits_to_float(biased) - FloatBias; }
+
+/// The float of a byte.
+__device__ float byte_to_float(uint value) { return bits_to_float(value | 0x4B000000) - 8388608.0f; }
+
 /// sum + the dot product of four signed bytes with four signed ones.
 __device__ int dot_signed(uint a, uint b, int sum)
 {
@@ -57,27 +67,42 @@ struct RowSum
     float minima;
 };
 
+/// Bytes of the input: the integers in 8 bits, or for lm_head in 16, their upper bytes before all their lower ones. Its rounding errors
+/// would go straight to the logits, where 8 bits cost as much as in all matrices before it together.
+template <bool Fine>
+constexpr int BytesPerValue = Fine ? 2 : 1;
+
 /// A warp's lanes are the rows of a panel twice: the even group of a pair and the odd one. The halves take the words of their
 /// groups in another order, so that they read different banks.
-template <typename W>
-__device__ void multiply_pair(const byte* pair, const byte* x, const float2* scales, RowSum& sum)
+template <typename W, bool Fine = false>
+__device__ void multiply_pair(const byte* pair, const byte* x, const float2* scales, int cols, RowSum& sum)
 {
     int group = lane_index() / PanelRows, row = lane_index() % PanelRows;
     const byte* weights = pair + ScaleLine + group * W::GroupBytes + row * 4;
     float2 scale = scales[group];
     x += group * GroupCols;
-    int dot = 0;
+    int dot = FloatOfZero, low = FloatOfZero;
     if constexpr (W::HeaderBytes == 0)
     {
 #pragma unroll
         for (int i = 0; i < GroupCols / 4; i++)
         {
             int quad = i ^ group;
-            dot = dot_signed(*(const uint*)(weights + quad * (PanelRows * 4)), *(const uint*)(x + quad * 4), dot);
+            uint four = *(const uint*)(weights + quad * (PanelRows * 4));
+            dot = dot_signed(four, *(const uint*)(x + quad * 4), dot);
+            if constexpr (Fine)
+            {
+                low = dot_signed(four, *(const uint*)(x + cols + quad * 4), low);
+            }
         }
 
-        float of_row = widen(*(const bf16*)(pair + group * (PanelRows * 2) + row * 2));
-        sum.products = fma_of((float)dot, of_row * scale.x, sum.products);
+        float value = to_float(dot), of_row = widen(*(const bf16*)(pair + group * (PanelRows * 2) + row * 2));
+        if constexpr (Fine)
+        {
+            value = fma_of(value, 256.0f, to_float(low));
+        }
+
+        sum.products = fma_of(value, of_row * scale.x, sum.products);
     }
     else
     {
@@ -92,8 +117,8 @@ __device__ void multiply_pair(const byte* pair, const byte* x, const float2* sca
         }
 
         const byte* of_row = pair + group * (PanelRows * 2) + row;
-        sum.products = fma_of((float)dot, (float)of_row[0] * scale.x, sum.products);
-        sum.minima = fma_of((float)of_row[PanelRows], scale.y, sum.minima);
+        sum.products = fma_of(to_float(dot), byte_to_float(of_row[0]) * scale.x, sum.products);
+        sum.minima = fma_of(byte_to_float(of_row[PanelRows]), scale.y, sum.minima);
     }
 }
 
@@ -126,39 +151,45 @@ template <typename W> struct PanelScale
     }
 };
 
-__device__ int rounded(float value)
-{
-    int result;
-    asm("cvt.rni.s32.f32 %0, %1;" : "=r"(result) : "f"(value));
-    return result;
-}
-
-/// Four neighbouring values in 8 bits.
+/// Four neighbouring values rounded to integers of at most 22 bits, from FloatOfZero on.
 struct FourRounded
 {
-    uint bytes;
-    int sum;
-};
+    uint a, b, c, d;
 
-__device__ FourRounded round_four(const float4& v, float inverse)
-{
-    int a = rounded(v.x * inverse), b = rounded(v.y * inverse), c = rounded(v.z * inverse), d = rounded(v.w * inverse);
-    uint low = (uint)(a & 0xFF) | (uint)(b & 0xFF) << 8, high = (uint)(c & 0xFF) | (uint)(d & 0xFF) << 8;
-    return {low | high << 16, (a + b) + (c + d)};
-}
+    __device__ FourRounded(const float4& v, float inverse)
+        : a(float_to_bits(fma_of(v.x, inverse, FloatBias))), b(float_to_bits(fma_of(v.y, inverse, FloatBias))),
+          c(float_to_bits(fma_of(v.z, inverse, FloatBias))), d(float_to_bits(fma_of(v.w, inverse, FloatBias)))
+    {
+    }
+
+    /// Their lowest bytes, the first one first.
+    __device__ uint bytes() const { return pick(pick(a, b, 0x0040), pick(c, d, 0x0040), 0x5410); }
+
+    /// What remains above the lowest bytes, these taken as signed: bytes too, for integers of 16 bits.
+    __device__ uint upper_bytes() const { return pick(pick(a + 128, b + 128, 0x0051), pick(c + 128, d + 128, 0x0051), 0x5410); }
+
+    __device__ static uint pick(uint low, uint high, uint selector)
+    {
+        uint result;
+        asm("prmt.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(low), "r"(high), "r"(selector));
+        return result;
+    }
+};
 
 __device__ float largest(const float4& v) { return max_of(max_of(abs_of(v.x), abs_of(v.y)), max_of(abs_of(v.z), abs_of(v.w))); }
 
 /// The scale of a group whose largest magnitude is top, and what its values are multiplied by to be rounded.
+template <bool Fine>
 __device__ float group_scale(float top, float& inverse)
 {
-    float scale = top / 127.0f;
-    inverse = scale > 1e-35f ? 1.0f / scale : 0.0f;
-    return scale;
+    constexpr float Largest = Fine ? 127.0f * 256.0f : 127.0f;
+    inverse = top > 1e-33f ? Largest * __nvvm_rcp_approx_ftz_f(top) : 0.0f;
+    return top * (1.0f / Largest);
 }
 
-/// Four values of a group that eight neighbouring lanes have, rounded; the sum is the whole group's.
-__device__ FourRounded round_group(const float4& v, float& scale)
+/// Four values of a group that eight neighbouring lanes have, rounded and stored; inside: whether they are any.
+template <bool Fine>
+__device__ void store_group(const float4& v, bool inside, byte* bytes, int lower_offset, float2* scale_and_sum)
 {
     float top = largest(v), inverse;
 #pragma unroll
@@ -167,15 +198,32 @@ __device__ FourRounded round_group(const float4& v, float& scale)
         top = max_of(top, shuffle_xor(top, mask));
     }
 
-    scale = group_scale(top, inverse);
-    FourRounded four = round_four(v, inverse);
+    float scale = group_scale<Fine>(top, inverse);
+    FourRounded four(v, inverse);
+    int sum = Fine ? 0 : dot_signed(four.bytes(), 0x01010101, 0); // only int4's minima ask for it
 #pragma unroll
     for (int mask = 1; mask < 8; mask *= 2)
     {
-        four.sum += shuffle_xor(four.sum, mask);
+        sum += shuffle_xor(sum, mask);
     }
 
-    return four;
+    if (inside)
+    {
+        if constexpr (Fine)
+        {
+            *(uint*)bytes = four.upper_bytes();
+            *(uint*)(bytes + lower_offset) = four.bytes();
+        }
+        else
+        {
+            *(uint*)bytes = four.bytes();
+        }
+
+        if (lane_index() % 8 == 0)
+        {
+            *scale_and_sum = {scale, scale * sum};
+        }
+    }
 }
 
 /// The panels of a block of threads: a range, of pairs of panels where gate and up must meet.
@@ -201,9 +249,21 @@ struct PanelRange
     /// The matrix's panel that is this block's i-th.
     __device__ int operator[](int i) const { return PerUnit == 1 ? first + i : first + i / 2 + (i & 1) * up; }
 
+    /// What the thread's row of the output holds, where it is added to: fetched long before it is needed.
+    __device__ float residual(const MatVecArgs& a, const PanelParts& parts, int thread) const
+    {
+        if (Out == AddResult && thread < units * PanelRows)
+        {
+            int row = row_of(parts, first + thread / PanelRows, thread % PanelRows);
+            return row >= 0 ? a.out[row] : 0.0f;
+        }
+
+        return 0;
+    }
+
     /// Adds up the warps' sums [warps][PerWarp] and finishes this block's rows.
     template <int Warps>
-    __device__ void finish_rows(const MatVecArgs& a, const PanelParts& parts, const float* partial, int per_warp, float scale, int thread, int threads) const
+    __device__ void finish_rows(const MatVecArgs& a, const PanelParts& parts, const float* partial, int per_warp, float scale, float residual, int thread, int threads) const
     {
         auto total = [&](int place)
         {
@@ -235,7 +295,15 @@ struct PanelRange
                 int row = row_of(parts, unit, lane);
                 if (row >= 0)
                 {
-                    finish<Out>(a, row, total(i) + (a.bias ? a.bias[row] : 0.0f), 0.0f);
+                    float value = total(i) + (a.bias ? a.bias[row] : 0.0f);
+                    if (Out == AddResult && i == thread)
+                    {
+                        a.out[row] = residual + value;
+                    }
+                    else
+                    {
+                        finish<Out>(a, row, value, 0.0f);
+                    }
                 }
             }
         }

@@ -8,12 +8,12 @@ constexpr int Ahead = 4;
 
 extern __shared__ float4 shared_memory[];
 
-/// x [cols] to 8 bits; cols is whole pairs of groups.
+/// Rounds x [cols]; cols is whole pairs of groups.
+template <bool Fine>
 __device__ void quantize_input(const float* x, int cols, byte* bytes, float2* scales)
 {
     for (int base = warp_index() * WarpSize * 4; base < cols; base += StepThreads * 4)
     {
-        // Eight lanes have a group.
         int k = base + lane_index() * 4;
         float4 v = {0, 0, 0, 0};
         if (k < cols)
@@ -21,16 +21,7 @@ __device__ void quantize_input(const float* x, int cols, byte* bytes, float2* sc
             v = *(const float4*)(x + k);
         }
 
-        float scale;
-        FourRounded four = round_group(v, scale);
-        if (k < cols)
-        {
-            *(uint*)(bytes + k) = four.bytes;
-            if (lane_index() % 8 == 0)
-            {
-                scales[k / GroupCols] = {scale, scale * four.sum};
-            }
-        }
+        store_group<Fine>(v, k < cols, bytes + k, cols, scales + k / GroupCols);
     }
 
     __syncthreads();
@@ -39,12 +30,13 @@ __device__ void quantize_input(const float* x, int cols, byte* bytes, float2* sc
 template <typename W, Input In, Result Out>
 __device__ void quantized_mat_vec(const QuantizedArgs& args)
 {
+    constexpr bool Fine = Out == CapResult;
     const MatVecArgs& a = args.product;
     float* scratch = (float*)shared_memory;                // [32]
     float* x = scratch + WarpSize;                         // [cols]
     float2* scales = (float2*)(x + a.cols);                // [cols / 32]
-    byte* bytes = (byte*)(scales + a.cols / GroupCols);    // [cols]
-    float* partial = (float*)(bytes + a.cols);             // [StepWarps][block_panels][16]
+    byte* bytes = (byte*)(scales + a.cols / GroupCols);    // [BytesPerValue][cols]
+    float* partial = (float*)(bytes + BytesPerValue<Fine> * a.cols); // [StepWarps][block_panels][16]
     let_next_start();
     wait_for_previous();
     float scale = load_input<float, In>(a, x, scratch);
@@ -58,8 +50,9 @@ __device__ void quantized_mat_vec(const QuantizedArgs& args)
         commit_cell(a.commit, thread_index(), thread_count());
     }
 
-    quantize_input(x, a.cols, bytes, scales);
+    quantize_input<Fine>(x, a.cols, bytes, scales);
     PanelRange<Out> range(args.parts);
+    float residual = range.residual(a, args.parts, thread_index());
     int pairs = a.cols / PairCols, per_warp = args.block_panels * PanelRows;
     long panel_bytes = W::HeaderBytes + (long)pairs * W::PairBytes;
     for (int i = 0; i < range.count(); i++)
@@ -68,7 +61,7 @@ __device__ void quantized_mat_vec(const QuantizedArgs& args)
         PanelScale<W> of_panel;
         of_panel.load(panel);
         RowSum sum = {0, 0};
-        auto multiply = [&](int pair) { multiply_pair<W>(panel + W::HeaderBytes + (long)pair * W::PairBytes, bytes + pair * PairCols, scales + pair * 2, sum); };
+        auto multiply = [&](int pair) { multiply_pair<W, Fine>(panel + W::HeaderBytes + (long)pair * W::PairBytes, bytes + pair * PairCols, scales + pair * 2, a.cols, sum); };
         int pair = warp_index();
         for (; pair + (Ahead - 1) * StepWarps < pairs; pair += Ahead * StepWarps)
         {
@@ -92,7 +85,7 @@ __device__ void quantized_mat_vec(const QuantizedArgs& args)
     }
 
     __syncthreads();
-    range.template finish_rows<StepWarps>(a, args.parts, partial, per_warp, scale, thread_index(), StepThreads);
+    range.template finish_rows<StepWarps>(a, args.parts, partial, per_warp, scale, residual, thread_index(), StepThreads);
 }
 
 #define MAT_VEC(name, weights, in, out) \

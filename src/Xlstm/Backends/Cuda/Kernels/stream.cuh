@@ -4,7 +4,10 @@
 #include "async.cuh"
 #include "step.cuh"
 
-constexpr int Consumers = 256;
+#ifndef CONSUMERS
+#define CONSUMERS 256
+#endif
+constexpr int Consumers = CONSUMERS;
 constexpr int Warps = Consumers / WarpSize;
 constexpr int Threads = Consumers + WarpSize;
 constexpr int PerVector = 8;
@@ -28,6 +31,22 @@ __device__ float consumers_sum(float value, float* scratch)
     }
 
     return sum;
+}
+
+/// Has the L2 fetch what the same block of threads of the next product will stream first: memory would have nothing to do from the
+/// end of one product's weights until the next one starts.
+__device__ void fetch_next(const NextWeights& next)
+{
+    long half_bytes = next.bytes / next.halves;
+    for (int half = 0; next.address && half < next.halves; half++)
+    {
+        long first = half_bytes * block_x() / grid_x() & ~15l, end = half_bytes * (block_x() + 1) / grid_x() & ~15l;
+        long bytes = end - first < next.share / next.halves ? end - first : next.share / next.halves;
+        if (bytes > 0)
+        {
+            prefetch_bulk(next.address + half * half_bytes + first, (uint)bytes);
+        }
+    }
 }
 
 struct Eight
@@ -56,9 +75,30 @@ struct Eight
     }
 };
 
-/// The input, vector i of a thread being elements 8 (256 i + thread) and on; returns what the products are to be multiplied by.
+/// What the input's norm multiplies by, which depends on nothing: fetched while the kernel in front is still running, for behind the
+/// weights in memory's queue it would come late. Vector i of a thread is elements 8 (Consumers i + thread) and on.
 template <int Vectors, Input Kind>
-__device__ float load_input(const MatVecArgs& a, Eight (&x)[Vectors], float* scratch)
+struct NormWeights
+{
+    Eight weights[Vectors];
+
+    __device__ void fetch(const MatVecArgs& a)
+    {
+#pragma unroll
+        for (int i = 0; i < Vectors && Kind != PlainInput; i++)
+        {
+            int k = (i * Consumers + thread_index()) * PerVector;
+            if (k < a.cols)
+            {
+                weights[i].load(a.norm + k);
+            }
+        }
+    }
+};
+
+/// The input, vector i of a thread being elements 8 (Consumers i + thread) and on; returns what the products are to be multiplied by.
+template <int Vectors, Input Kind>
+__device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& norm, Eight (&x)[Vectors], float* scratch)
 {
     Eight zero = {};
     bool inside[Vectors];
@@ -73,14 +113,13 @@ __device__ float load_input(const MatVecArgs& a, Eight (&x)[Vectors], float* scr
 
     if constexpr (Kind == NormInput)
     {
-        Eight weights[Vectors];
+        Eight(&weights)[Vectors] = norm.weights;
 #pragma unroll
         for (int i = 0; i < Vectors; i++)
         {
             if (inside[i])
             {
                 x[i].load(a.x + k[i]);
-                weights[i].load(a.norm + k[i]);
             }
         }
 
@@ -117,7 +156,7 @@ __device__ float load_input(const MatVecArgs& a, Eight (&x)[Vectors], float* scr
     {
         // A head is a whole number of warps' vectors: dv is a multiple of 256.
         int dv = a.width / a.heads, parts = dv / (WarpSize * PerVector);
-        Eight gates[Vectors], weights[Vectors];
+        Eight gates[Vectors];
 #pragma unroll
         for (int i = 0; i < Vectors; i++)
         {
@@ -125,7 +164,6 @@ __device__ float load_input(const MatVecArgs& a, Eight (&x)[Vectors], float* scr
             {
                 x[i].load(a.x + k[i]);
                 gates[i].load(a.gate + k[i]);
-                weights[i].load(a.norm + k[i]);
             }
         }
 
@@ -183,8 +221,8 @@ __device__ float load_input(const MatVecArgs& a, Eight (&x)[Vectors], float* scr
 
             if (inside[i])
             {
-                x[i].each(weights[i], bias, [=](float value, float weight, float b) { return fma_of(value * scale, weight, b); });
-                x[i].each(gates[i], zero, [](float value, float gate, float) { return value * sigmoid(gate); });
+                x[i].each(norm.weights[i], bias, [=](float value, float weight, float b) { return fma_of(value * scale, weight, b); });
+                x[i].each(gates[i], zero, [](float value, float gate, float) { return value * fast_sigmoid(gate); });
             }
             else
             {

@@ -63,6 +63,8 @@ __device__ void stream_mat_vec(const StreamArgs& args)
                     parity ^= 1;
                 }
             }
+
+            fetch_next(a.next);
         }
 
         wait_for_previous();
@@ -77,9 +79,11 @@ __device__ void stream_mat_vec(const StreamArgs& args)
         gate.fetch(a);
     }
 
+    NormWeights<Vectors, In> norm;
+    norm.fetch(a);
     wait_for_previous();
     Eight x[Vectors];
-    float scale = load_input<Vectors, In>(a, x, scratch);
+    float scale = load_input<Vectors, In>(a, norm, x, scratch);
     if constexpr (HasGates)
     {
         gate.finish(a, x, scale, scratch + 64);

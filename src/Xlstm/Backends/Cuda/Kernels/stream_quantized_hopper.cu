@@ -4,10 +4,6 @@
 #include "quantized.cuh"
 #include "stream.cuh"
 
-#ifndef MIN_BLOCKS
-#define MIN_BLOCKS 2
-#endif
-
 /// Stages of the longest ring, and the bytes in front of it: barriers and scratch.
 constexpr int LongestRing = 16;
 constexpr int BarrierBytes = 2 * LongestRing * 8;
@@ -15,8 +11,8 @@ constexpr int HeaderBytes = 1024;
 
 extern __shared__ __attribute__((aligned(128))) byte shared_memory[];
 
-/// The thread's part of the input to 8 bits; four threads have a group.
-template <int Vectors>
+/// Rounds the thread's part of the input; four threads have a group.
+template <int Vectors, bool Fine>
 __device__ void quantize_input(const Eight (&x)[Vectors], int cols, byte* bytes, float2* scales)
 {
 #pragma unroll
@@ -26,14 +22,29 @@ __device__ void quantize_input(const Eight (&x)[Vectors], int cols, byte* bytes,
         float top = max_of(largest(x[i].low), largest(x[i].high)), inverse;
         top = max_of(top, shuffle_xor(top, 1));
         top = max_of(top, shuffle_xor(top, 2));
-        float scale = group_scale(top, inverse);
-        FourRounded low = round_four(x[i].low, inverse), high = round_four(x[i].high, inverse);
-        int sum = low.sum + high.sum;
-        sum += shuffle_xor(sum, 1);
-        sum += shuffle_xor(sum, 2);
+        float scale = group_scale<Fine>(top, inverse);
+        FourRounded low(x[i].low, inverse), high(x[i].high, inverse);
+        uint2 eight = {low.bytes(), high.bytes()};
+        int sum = 0;
+        if constexpr (!Fine)
+        {
+            sum = dot_signed(eight.x, 0x01010101, dot_signed(eight.y, 0x01010101, 0)); // int4's minima ask for it
+            sum += shuffle_xor(sum, 1);
+            sum += shuffle_xor(sum, 2);
+        }
+
         if (k < cols)
         {
-            *(uint2*)(bytes + k) = {low.bytes, high.bytes};
+            if constexpr (Fine)
+            {
+                *(uint2*)(bytes + k) = {low.upper_bytes(), high.upper_bytes()};
+                *(uint2*)(bytes + cols + k) = eight;
+            }
+            else
+            {
+                *(uint2*)(bytes + k) = eight;
+            }
+
             if (lane_index() % 4 == 0)
             {
                 scales[k / GroupCols] = {scale, scale * sum};
@@ -47,15 +58,16 @@ __device__ void quantize_input(const Eight (&x)[Vectors], int cols, byte* bytes,
 template <int Vectors, typename W, Input In, Result Out>
 __device__ void stream_quantized(const QuantizedArgs& args)
 {
-    constexpr int StagePairs = W::StagePairs, StageBytes = StagePairs * W::PairBytes;
+    constexpr int StagePairs = W::StagePairs * Consumers / 256, StageBytes = W::HeaderBytes + StagePairs * W::PairBytes;
+    constexpr bool Fine = Out == CapResult;
     const MatVecArgs& a = args.product;
     let_next_start();
     ulong* barriers = (ulong*)shared_memory;                       // full, then empty, [LongestRing] each
     float* scratch = (float*)(shared_memory + BarrierBytes);       // [192]
     byte* ring = shared_memory + HeaderBytes;                      // [stages][StageBytes]
     float2* scales = (float2*)(ring + args.stages * StageBytes);   // [cols / 32]
-    byte* bytes = (byte*)(scales + a.cols / GroupCols);            // [cols]
-    float* partial = (float*)(bytes + a.cols);                     // [Warps][block_panels][16]
+    byte* bytes = (byte*)(scales + a.cols / GroupCols);            // [BytesPerValue][cols]
+    float* partial = (float*)(bytes + BytesPerValue<Fine> * a.cols); // [Warps][block_panels][16]
     uint full = shared_address(barriers), empty = full + LongestRing * 8;
     PanelRange<Out> range(args.parts);
     int pairs = a.cols / PairCols, count = range.count();
@@ -80,10 +92,10 @@ __device__ void stream_quantized(const QuantizedArgs& args)
             uint parity = 1; // the first time round every stage is empty
             for (int i = 0; i < count; i++)
             {
-                const byte* source = (const byte*)a.weights + range[i] * panel_bytes + W::HeaderBytes;
+                const byte* source = (const byte*)a.weights + range[i] * panel_bytes;
                 for (int first = 0; first < pairs; first += StagePairs)
                 {
-                    uint length = min_of(StagePairs, pairs - first) * W::PairBytes;
+                    uint length = (first == 0 ? W::HeaderBytes : 0) + min_of(StagePairs, pairs - first) * W::PairBytes;
                     barrier_wait(empty + stage * 8, parity);
                     barrier_expect(full + stage * 8, length);
                     copy_bulk(shared_address(ring + stage * StageBytes), source, length, full + stage * 8);
@@ -95,6 +107,8 @@ __device__ void stream_quantized(const QuantizedArgs& args)
                     }
                 }
             }
+
+            fetch_next(a.next);
         }
 
         wait_for_previous();
@@ -109,17 +123,19 @@ __device__ void stream_quantized(const QuantizedArgs& args)
         gate.fetch(a);
     }
 
+    NormWeights<Vectors, In> norm;
+    norm.fetch(a);
     wait_for_previous();
-    float scale;
+    float scale, residual = range.residual(a, args.parts, thread);
     {
         Eight x[Vectors];
-        scale = load_input<Vectors, In>(a, x, scratch);
+        scale = load_input<Vectors, In>(a, norm, x, scratch);
         if constexpr (HasGates)
         {
             gate.finish(a, x, scale, scratch + 64);
         }
 
-        quantize_input(x, a.cols, bytes, scales);
+        quantize_input<Vectors, Fine>(x, a.cols, bytes, scales);
     }
 
     int stage = 0, per_warp = args.block_panels * PanelRows;
@@ -127,19 +143,24 @@ __device__ void stream_quantized(const QuantizedArgs& args)
     for (int i = 0; i < count; i++)
     {
         PanelScale<W> of_panel;
-        of_panel.load((const byte*)a.weights + range[i] * panel_bytes);
         RowSum sum = {0, 0};
         for (int first = 0; first < pairs; first += StagePairs)
         {
             barrier_wait(full + stage * 8, parity);
             const byte* piece = ring + stage * StageBytes;
+            if (first == 0)
+            {
+                of_panel.load(piece);
+                piece += W::HeaderBytes;
+            }
+
 #pragma unroll
             for (int j = 0; j < StagePairs / Warps; j++)
             {
                 int place = j * Warps + warp_index(), pair = first + place;
                 if (pair < pairs)
                 {
-                    multiply_pair<W>(piece + place * W::PairBytes, bytes + pair * PairCols, scales + pair * 2, sum);
+                    multiply_pair<W, Fine>(piece + place * W::PairBytes, bytes + pair * PairCols, scales + pair * 2, a.cols, sum);
                 }
             }
 
@@ -164,7 +185,7 @@ __device__ void stream_quantized(const QuantizedArgs& args)
     }
 
     consumers_meet();
-    range.template finish_rows<Warps>(a, args.parts, partial, per_warp, scale, thread, Consumers);
+    range.template finish_rows<Warps>(a, args.parts, partial, per_warp, scale, residual, thread, Consumers);
     if (In == HeadsInput && block_x() == grid_x() - 1 && a.commit.heads > 0)
     {
         commit_cell(a.commit, thread, Consumers);
@@ -172,7 +193,7 @@ __device__ void stream_quantized(const QuantizedArgs& args)
 }
 
 #define STREAM(name, vectors, weights, in, out) \
-    extern "C" __global__ void LAUNCH_BOUNDS(Threads, MIN_BLOCKS) name##_##vectors(const QuantizedArgs args) { stream_quantized<vectors, weights, in, out>(args); }
+    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 512 / Consumers) name##_##vectors(const QuantizedArgs args) { stream_quantized<vectors, weights, in, out>(args); }
 
 // The number after a name: vectors a thread, for inputs up to 2,048 columns each.
 #define STREAM_SHORT(name, weights, in, out) \

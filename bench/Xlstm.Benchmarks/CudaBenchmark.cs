@@ -126,7 +126,7 @@ internal static class CudaBenchmark
 
         Array.Sort(times);
         double median = times[tokens / 2];
-        long embedding = config.TieWordEmbeddings ? 0 : PackedMatrix.ByteLength(config.VocabSize, config.EmbeddingDim, new WeightRecipe(backend.Weights).Outer);
+        long embedding = config.TieWordEmbeddings ? 0 : PackedMatrix.ByteLength(config.VocabSize, config.EmbeddingDim, new WeightRecipe(backend.Weights).Of(TensorRole.Embeddings));
         double bytes = backend.WeightBytes - embedding + (2.0 * sizeof(float) * RecurrentState.FloatCount(config));
         Console.WriteLine($"decode, batch 1             {1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
     }

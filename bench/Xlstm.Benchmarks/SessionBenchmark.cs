@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Xlstm.Backends.Cpu;
 using Xlstm.Checkpoints;
 
 namespace Xlstm.Benchmarks;
@@ -32,17 +33,24 @@ internal static class SessionBenchmark
         Directory.CreateDirectory(folder);
         try
         {
-            using XlstmModel demo = XlstmModel.Load(Path.Combine("models", "demo"));
-            if (arguments is ["--long", .. var rest])
+            // On a GPU the 7B itself is quick enough to read prompts; on a CPU its state is what counts.
+            bool onGpu = arguments.Contains("--gpu");
+            var options = new LoadOptions { Device = onGpu ? "cuda" : "cpu" };
+            using XlstmModel demo = XlstmModel.Load(Path.Combine("models", "demo"), options);
+            if (arguments.Contains("--long"))
             {
-                Memory(demo, rest is [var tokens] ? int.Parse(tokens, CultureInfo.InvariantCulture) : LongTokens);
+                Memory(demo);
                 return 0;
             }
 
-            using (Checkpoint checkpoint = Synthesizer.Open(SevenBillionState))
-            using (XlstmModel large = XlstmModel.Load(checkpoint))
+            using (Checkpoint checkpoint = Synthesizer.Open(onGpu ? KnownSizes.Resolve("xlstm-7b") : SevenBillionState))
+            using (XlstmModel large = XlstmModel.Load(checkpoint, options))
             {
                 States("7B-shaped state", large, folder, repeats: 15);
+                if (onGpu)
+                {
+                    Prefix(large, folder);
+                }
             }
 
             States("demo", demo, folder, repeats: 200);
@@ -71,7 +79,7 @@ internal static class SessionBenchmark
         Row("Fork() itself", 0, repeats, () => session.Fork().Dispose());
         using Snapshot kept = session.Snapshot();
         Row("Restore() itself", 0, repeats, () => session.Restore(kept));
-        Row("the copy when a shared state moves on", model.StateBytes, repeats, () => kept.Mark!.State.Share().Own().Release(), copy);
+        Row("the copy when a shared state moves on", model.StateBytes, repeats, () => kept.Mark!.State.Share().Own().Release(), model.Backend is CpuBackend ? copy : null);
         Row("Append() of one token", 0, repeats, () => session.Append([1]));
         Row("Restore() + Append() of one token", 0, repeats, () =>
         {
@@ -162,13 +170,13 @@ internal static class SessionBenchmark
         }
     }
 
-    private static void Memory(XlstmModel model, int tokens)
+    private static void Memory(XlstmModel model)
     {
         using Session session = model.CreateSession();
         var options = new GenerationOptions { MaxNewTokens = 10, IgnoreEndOfText = true, Sampling = new SamplingOptions { Seed = 1 } };
         int made = session.GenerateAsync(options).ToBlockingEnumerable().Count();
         Report();
-        made += session.GenerateAsync(options with { MaxNewTokens = tokens - made }).ToBlockingEnumerable().Count();
+        made += session.GenerateAsync(options with { MaxNewTokens = LongTokens - made }).ToBlockingEnumerable().Count();
         Report();
 
         void Report()

@@ -37,6 +37,20 @@ public class MeasureCommandTests
         Assert.True(Number(root, "seconds") > 0 && Number(root, "tokens_per_second") > 0);
     }
 
+    /// <summary>Against another device everything but the device is the same: here that is the same device, and nothing differs.</summary>
+    [Fact]
+    public async Task PerplexityAgainstADeviceKeepsTheWeights()
+    {
+        var result = await ToolProcess.RunAsync(ToolStart.WithInput(Story), "perplexity", "--file", "-", "--weights", "int8", "--device", "cpu", "--against-device", "cpu", "--json");
+        Assert.Equal(0, result.ExitCode);
+        using var json = JsonDocument.Parse(result.Output);
+        var root = json.RootElement;
+        Assert.Equal("int8", root.GetProperty("against").GetProperty("weights").GetString());
+        Assert.StartsWith("CPU, ", root.GetProperty("against").GetProperty("device").GetString(), StringComparison.Ordinal);
+        Assert.Equal(0, Number(root, "kl_max"), 1e-9);
+        Assert.Equal(1, Number(root, "top1_agreement"));
+    }
+
     [Fact]
     public async Task PerplexityForPeopleIsATableOnStdout()
     {

@@ -36,6 +36,17 @@ public sealed partial class SessionTests : IDisposable
         Assert.Equal(whole, await Ids("generate", " said nothing.", "--session", SessionPath, "--greedy", "-n", "12", "--json"));
     }
 
+    /// <summary>The last token of a generation waits in the session, so that the next run reads one more than its prompt.</summary>
+    [Fact]
+    public async Task WhatASessionBringsUnreadCountsAsRead()
+    {
+        await Ids("generate", Prompt, "--greedy", "-n", "5", "--json", "--save-session", SessionPath);
+        var result = await ToolProcess.RunAsync("generate", " and then", "--session", SessionPath, "--greedy", "-n", "3", "--json");
+        using var json = JsonDocument.Parse(result.Output);
+        int prompt = json.RootElement.GetProperty("prompt_ids").GetArrayLength();
+        Assert.Equal(prompt + 1, json.RootElement.GetProperty("timings").GetProperty("prompt_tokens").GetInt32());
+    }
+
     [Fact]
     public async Task ACacheFolderSavesTheReadingAndChangesNothing()
     {

@@ -49,15 +49,18 @@ internal sealed class ModelArguments
 
     public string Folder(ParseResult parsed) => ModelLocator.Find(parsed.GetValue(_model));
 
+    /// <summary>What <c>--weights</c> says; null if nothing.</summary>
+    public WeightFormat? Weights(ParseResult parsed) => parsed.GetValue(_weights);
+
     /// <summary>Loads the model, with its memory, progress, configuration and warnings on stderr.</summary>
     public (XlstmModel Model, double Seconds) Load(string folder, ParseResult parsed, CancellationToken cancellationToken) =>
-        Load(folder, parsed.GetValue(_weights), parsed, cancellationToken);
+        Load(folder, parsed.GetValue(_weights), device: null, parsed, cancellationToken);
 
-    /// <summary>As <see cref="Load(string, ParseResult, CancellationToken)"/>, with weights held otherwise than <c>--weights</c> says.</summary>
-    public (XlstmModel Model, double Seconds) Load(string folder, WeightFormat? weights, ParseResult parsed, CancellationToken cancellationToken)
+    /// <summary>As <see cref="Load(string, ParseResult, CancellationToken)"/>, with weights held otherwise than <c>--weights</c> says, and elsewhere than <c>--device</c> if not null.</summary>
+    public (XlstmModel Model, double Seconds) Load(string folder, WeightFormat? weights, string? device, ParseResult parsed, CancellationToken cancellationToken)
     {
         bool verbose = parsed.GetValue<bool>(VerboseName);
-        var options = new LoadOptions { Weights = weights, Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads), Device = parsed.GetValue(_device)! };
+        var options = new LoadOptions { Weights = weights, Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads), Device = device ?? parsed.GetValue(_device)! };
         long start = Stopwatch.GetTimestamp();
         using var checkpoint = Checkpoint.Open(folder);
         if (verbose || Terminal.ErrorIsTerminal)

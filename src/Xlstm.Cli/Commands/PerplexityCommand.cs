@@ -16,6 +16,7 @@ internal sealed class PerplexityCommand
     private readonly Option<int?> _stride = NumberRules.Positive.Option("--stride", "N", "Start a window every N tokens and score its last N (default: --context)");
     private readonly Option<WeightFormat?> _againstWeights = WeightFormats.Option("--against-weights", $"Compare with weights held as {WeightFormats.Names}: KL divergence and top-1 agreement");
     private readonly Option<string?> _againstModel = new("--against-model") { HelpName = "DIR", Description = "Compare with another checkpoint of the same vocabulary" };
+    private readonly Option<string?> _againstDevice = new("--against-device") { HelpName = "DEVICE", Description = "Compare with the model run elsewhere: cpu, cuda, cuda:N" };
     private readonly Option<bool> _json = Flag.Create("--json", "Print one JSON object");
     private readonly ModelArguments _model = new();
 
@@ -38,6 +39,7 @@ internal sealed class PerplexityCommand
         command.Add(arguments._stride);
         command.Add(arguments._againstWeights);
         command.Add(arguments._againstModel);
+        command.Add(arguments._againstDevice);
         command.Add(arguments._json);
         arguments._model.AddTo(command);
         command.SetAction(arguments.RunAsync);
@@ -99,8 +101,15 @@ internal sealed class PerplexityCommand
 
     private XlstmModel? LoadReference(string folder, ParseResult parsed, CancellationToken cancellationToken)
     {
-        var (other, weights) = (parsed.GetValue(_againstModel), parsed.GetValue(_againstWeights));
-        return other is null && weights is null ? null : _model.Load(other is null ? folder : ModelLocator.Find(other), weights, parsed, cancellationToken).Model;
+        var (other, weights, device) = (parsed.GetValue(_againstModel), parsed.GetValue(_againstWeights), parsed.GetValue(_againstDevice));
+        if (other is null && weights is null && device is null)
+        {
+            return null;
+        }
+
+        // Only what is said to differ does.
+        var held = weights ?? (other is null ? _model.Weights(parsed) : null);
+        return _model.Load(other is null ? folder : ModelLocator.Find(other), held, device, parsed, cancellationToken).Model;
     }
 
     private sealed class Progress(ProgressBar bar, long before, long all) : IProgress<long>

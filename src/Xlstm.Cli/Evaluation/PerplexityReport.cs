@@ -23,7 +23,7 @@ internal sealed class PerplexityReport(XlstmModel model, XlstmModel? reference)
         Line("", Invariant($"{total.NatsPerToken:F5} nats a token, {total.BitsPerByte:F5} bits a byte"));
         if (total.Divergence is { } divergence)
         {
-            Line("Against", Invariant($"{MemoryNotice.ShortPath(reference!.Folder)}, {reference.Weights.Name()} weights: perplexity {divergence.ReferencePerplexity:F4}"));
+            Line("Against", Invariant($"{MemoryNotice.ShortPath(reference!.Folder)}, {reference.Weights.Name()} weights, {reference.Device}: perplexity {divergence.ReferencePerplexity:F4}"));
             Line("", Invariant($"ratio of perplexities {divergence.PerplexityRatio:F5} ± {divergence.PerplexityRatio * divergence.LogRatioStandardError:F5}"));
             Line("", Invariant($"KL divergence mean {divergence.MeanDivergence:F6}, 99 % {divergence.Divergence99:F6}, largest {divergence.MaxDivergence:F6} nats"));
             Line("", Invariant($"same most probable token {100 * divergence.TopAgreement:F2} %"));
@@ -64,6 +64,7 @@ internal sealed class PerplexityReport(XlstmModel model, XlstmModel? reference)
         json.WriteString("model", model.Folder);
         json.WriteString("weights", model.Weights.Name());
         json.WriteString("device", model.Device);
+        json.WriteString("device", model.Device);
         Write(json, total);
         Write(json, "seconds", seconds);
         Write(json, "tokens_per_second", total.Tokens / seconds);
@@ -72,6 +73,7 @@ internal sealed class PerplexityReport(XlstmModel model, XlstmModel? reference)
             json.WriteStartObject("against");
             json.WriteString("model", reference.Folder);
             json.WriteString("weights", reference.Weights.Name());
+            json.WriteString("device", reference.Device);
             json.WriteEndObject();
         }
 

@@ -14,6 +14,7 @@ internal sealed class JobRecord
     private readonly Tokenizer? _tokenizer;
     private readonly long _start = Stopwatch.GetTimestamp();
     private TimeSpan? _promptDone;
+    private int _promptTokensRead;
     private TimeSpan _end;
     private FinishReason? _reason;
 
@@ -39,8 +40,25 @@ internal sealed class JobRecord
 
     public bool IsFinished => _reason is not null;
 
-    /// <summary>Notes that the prompt has been read.</summary>
-    public void PromptDone() => _end = _promptDone ??= Stopwatch.GetElapsedTime(_start);
+    /// <summary>Notes that the prompt has been read; only the first time counts.</summary>
+    /// <param name="tokensRead">The prompt's, and those that a session brought with it unread; null for the prompt's alone.</param>
+    public void PromptDone(int? tokensRead = null)
+    {
+        if (_promptDone is null)
+        {
+            _promptTokensRead = tokensRead ?? _promptIds.Length;
+            _promptDone = _end = Stopwatch.GetElapsedTime(_start);
+        }
+    }
+
+    /// <summary>Notes how much of a prompt was read when it was broken off.</summary>
+    public void PromptBroken(int tokensRead)
+    {
+        if (_promptDone is null)
+        {
+            _promptTokensRead = tokensRead;
+        }
+    }
 
     public void Add(GeneratedToken token)
     {
@@ -55,8 +73,7 @@ internal sealed class JobRecord
         _end = Stopwatch.GetElapsedTime(_start);
     }
 
-    /// <param name="promptTokensRead">What was read of a prompt that was broken off.</param>
-    public GenerationResult ToResult(int promptTokensRead = 0)
+    public GenerationResult ToResult()
     {
         if (!IsFinished)
         {
@@ -74,7 +91,7 @@ internal sealed class JobRecord
             Logprobs = _logProbs,
             Timings = new Timings
             {
-                PromptTokens = _promptDone is null ? promptTokensRead : _promptIds.Length,
+                PromptTokens = _promptTokensRead,
                 PromptSeconds = Seconds(_promptDone ?? _end),
                 GeneratedTokens = _ids.Count,
                 GenerationSeconds = Seconds(_end - (_promptDone ?? _end)),

@@ -22,7 +22,7 @@ internal static class SingleRun
                 session.Append([], new PromptProgress(bar, waiting), cancellationToken);
                 bar.Finish();
             }
-            record.PromptDone();
+            record.PromptDone(waiting);
             await foreach (var token in session.GenerateAsync(record.Options, cancellationToken).ConfigureAwait(false))
             {
                 record.Add(token);
@@ -31,8 +31,9 @@ internal static class SingleRun
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
+            record.PromptBroken(waiting - session.Waiting);
         }
-        return record.ToResult(waiting - session.Waiting);
+        return record.ToResult();
     }
 
     private sealed class PromptProgress(ProgressBar bar, int total) : IProgress<int>

@@ -1,6 +1,8 @@
 using Xlstm.Backends.Cpu;
+using Xlstm.Calibration;
 using Xlstm.Checkpoints;
 using Xlstm.Checkpoints.Packed;
+using Xlstm.Memory;
 
 namespace Xlstm;
 
@@ -13,7 +15,10 @@ public sealed record PackOptions
     /// <summary>With int4: keep out_proj and proj_down at 8 bits.</summary>
     public bool Mix { get; init; }
 
-    /// <summary>Token ids of typical text, begin-of-text first: the model reads them, and rounding errors are weighed by the activations it had. Only int4 makes use of it. Null: not calibrated.</summary>
+    /// <summary>
+    /// Token ids of typical text, begin-of-text first: the model reads them, and every weight is rounded so that, on what its layer has read, the errors of a row
+    /// cancel as far as they can. Only int4 makes use of it. Null: every weight is rounded by itself.
+    /// </summary>
     public IReadOnlyList<int>? CalibrationIds { get; init; }
 
     /// <summary>Threads that compute; null picks the number of physical cores.</summary>
@@ -47,8 +52,9 @@ public static class ModelPacker
         var layout = new PackedLayout(checkpoint.Config, new WeightRecipe(options.Weights, options.Mix));
         int threads = options.Threads ?? Machine.PhysicalCores;
         using NewFolder target = NewFolder.Create(folder, layout.ByteLength);
-        ActivationStatistics? statistics = options.CalibrationIds is { } ids ? Calibrate(checkpoint, ids, threads, cancellationToken) : null;
-        using (var weights = PackedLoader.Load(checkpoint, layout, threads, progress, cancellationToken, statistics is null ? null : statistics.Importance))
+        using (NativeBuffer weights = options is { Weights: WeightFormat.Int4, CalibrationIds: { } ids }
+            ? ModelCalibrator.Load(checkpoint, layout, Validate(ids, checkpoint.Config), threads, progress, cancellationToken)
+            : PackedLoader.Load(checkpoint, layout, threads, progress, cancellationToken))
         {
             PackedFile.Write(Path.Combine(target.TemporaryPath, PackedFile.FileName), layout, weights, cancellationToken);
         }
@@ -65,33 +71,21 @@ public static class ModelPacker
         target.Complete();
     }
 
-    private static ActivationStatistics Calibrate(Checkpoint checkpoint, IReadOnlyList<int> ids, int threads, CancellationToken cancellationToken)
+    private static int[] Validate(IReadOnlyList<int> ids, XlstmConfig config)
     {
-        const int Chunk = 256;
-        if (ids.Count < 2)
+        if (ids.Count < ModelCalibrator.MinTokens)
         {
-            throw new XlstmException($"calibration needs at least 2 tokens, found {ids.Count}");
+            throw new XlstmException($"calibration needs at least {ModelCalibrator.MinTokens} tokens, found {ids.Count}");
         }
 
-        int[] all = [.. ids];
-        foreach (int id in all)
+        foreach (int id in ids)
         {
-            if ((uint)id >= (uint)checkpoint.Config.VocabSize)
+            if ((uint)id >= (uint)config.VocabSize)
             {
-                throw new XlstmException($"calibration token id {id} is not in the vocabulary: ids go from 0 to {checkpoint.Config.VocabSize - 1}");
+                throw new XlstmException($"calibration token id {id} is not in the vocabulary: ids go from 0 to {config.VocabSize - 1}");
             }
         }
 
-        var statistics = new ActivationStatistics(checkpoint.Config);
-        using CpuBackend backend = CpuBackend.Load(checkpoint, WeightFormat.BFloat16, threads, CpuInstructionSets.Best, cancellationToken: cancellationToken);
-        using RecurrentState state = backend.CreateState();
-        backend.Observe(statistics);
-        for (int first = 0; first < all.Length; first += Chunk)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            backend.Forward([new Backends.BatchItem(state, all.AsMemory(first, Math.Min(Chunk, all.Length - first)), Backends.Output.None, default)]);
-        }
-
-        return statistics;
+        return [.. ids];
     }
 }

@@ -15,7 +15,7 @@ public sealed class XlstmModel : IDisposable
     // The runtime, the reading threads' buffers and the code itself.
     private const long ProcessBytes = 256L << 20;
 
-    private XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend, DeviceChoice device)
+    internal XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend, DeviceChoice? device = null)
     {
         Folder = checkpoint.Folder;
         Config = checkpoint.Config;
@@ -26,7 +26,7 @@ public sealed class XlstmModel : IDisposable
         Fingerprint = ModelFingerprint.Of(checkpoint);
         BeginOfText = tokenizer?.BeginOfText ?? TokenId(checkpoint, "bos_token_id") ?? 0;
         EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
-        WhyNoGpu = device.WhyNoGpu;
+        WhyNoGpu = device?.WhyNoGpu;
         Warnings = [.. WarningsOf(checkpoint, tokenizer), .. device is { HasGpu: true, WhyNoGpu: { } why } ? [$"runs on the CPU: {why}"] : Array.Empty<string>()];
     }
 

@@ -76,9 +76,6 @@ internal sealed class CpuBackend : Backend
         return new CpuBackend(new CpuWeights(layout, PackedLoader.Load(checkpoint, layout, threads, progress, cancellationToken)), threads, instructionSet);
     }
 
-    /// <summary>Tells <paramref name="statistics"/> the inputs of every matrix from here on; batches of one token are left out.</summary>
-    public void Observe(ActivationStatistics statistics) => _pass.Statistics = statistics;
-
     /// <inheritdoc/>
     public override RecurrentState CreateState() => new CpuState(Config);
 

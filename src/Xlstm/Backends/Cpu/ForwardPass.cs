@@ -1,5 +1,6 @@
 using System.Buffers;
 using Xlstm.Backends.Cpu.Kernels;
+using Xlstm.Calibration;
 using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cpu;
@@ -9,7 +10,7 @@ namespace Xlstm.Backends.Cpu;
 /// that a matrix is read once for all of them; only the cell and the logits look at items. Every output is computed by one
 /// thread in one order, so neither the number of threads nor the rest of the batch can change a bit of it.
 /// </summary>
-internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
+internal sealed unsafe partial class ForwardPass : IParallelWork, IDisposable
 {
     private readonly XlstmConfig _config;
     private readonly CpuWeights _weights;
@@ -32,9 +33,6 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         _workspace = new Workspace(_config, pool.Threads);
         _products = new PanelProducts(MatMulKernel.For(instructionSet), pool.Threads);
     }
-
-    /// <summary>Told every matrix input, when set: calibration.</summary>
-    public ActivationStatistics? Statistics { get; set; }
 
     /// <summary>Runs a batch. One call at a time.</summary>
     public void Run(ReadOnlySpan<BatchItem> items)
@@ -112,12 +110,18 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)id, (uint)_config.VocabSize, nameof(items));
         }
 
-        _workspace.Reserve(rows);
         if (_outputs.Count > 0)
         {
             _workspace.ReserveLogits(Math.Min(_outputs.Count, Workspace.LogitRows));
         }
 
+        Shape(rows);
+    }
+
+    /// <summary>Makes room for a batch of so many rows and divides it.</summary>
+    private void Shape(int rows)
+    {
+        _workspace.Reserve(rows);
         _tiles = new ActivationTiles(rows);
 
         // A head is the natural share of a thread. Only where there are fewer heads than threads is a head's C cut into
@@ -135,7 +139,12 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
             _cellCursor = 0;
         }
 
-        TileInputs x1 = InputRows(worker, block, MatrixInput.NormMlstm, _config.EmbeddingDim, w.NormMlstm, TileInputs.Of(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
+        TileInputs x1 = InputRows(worker, MatrixInput.NormMlstm, _config.EmbeddingDim, w.NormMlstm, TileInputs.Of(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
+        if (_capture?.Input == MatrixInput.NormMlstm)
+        {
+            return;
+        }
+
         _products.Run(worker, x1, _tiles,
         [
             new Product(w.Q, _workspace.Q, _config.QkDim),
@@ -147,7 +156,12 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         _pool.Barrier();
         Cell(worker, block);
         _pool.Barrier();
-        TileInputs y = InputRows(worker, block, MatrixInput.GatedHeads, _config.VDim, w.MultiheadNorm, TileInputs.Of(w.OutProj));
+        TileInputs y = InputRows(worker, MatrixInput.GatedHeads, _config.VDim, w.MultiheadNorm, TileInputs.Of(w.OutProj));
+        if (_capture?.Input == MatrixInput.GatedHeads)
+        {
+            return;
+        }
+
         _products.Run(worker, y, _tiles, [new Product(w.OutProj, _workspace.X, _config.EmbeddingDim, accumulate: true)]);
         _pool.Barrier();
     }
@@ -155,20 +169,30 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
     private void Ffn(int worker, int block)
     {
         CpuBlockWeights w = _weights.Blocks[block];
-        TileInputs x2 = InputRows(worker, block, MatrixInput.NormFfn, _config.EmbeddingDim, w.NormFfn, TileInputs.Of(w.ProjUpGate, w.ProjUp));
+        TileInputs x2 = InputRows(worker, MatrixInput.NormFfn, _config.EmbeddingDim, w.NormFfn, TileInputs.Of(w.ProjUpGate, w.ProjUp));
+        if (_capture?.Input == MatrixInput.NormFfn)
+        {
+            return;
+        }
+
         _products.Run(worker, x2, _tiles,
         [
             new Product(w.ProjUpGate, _workspace.FfnGate, _config.FfnDim),
             new Product(w.ProjUp, _workspace.FfnUp, _config.FfnDim),
         ]);
         _pool.Barrier();
-        TileInputs z = InputRows(worker, block, MatrixInput.SwiGlu, _config.FfnDim, default, TileInputs.Of(w.ProjDown));
+        TileInputs z = InputRows(worker, MatrixInput.SwiGlu, _config.FfnDim, default, TileInputs.Of(w.ProjDown));
+        if (_capture?.Input == MatrixInput.SwiGlu)
+        {
+            return;
+        }
+
         _products.Run(worker, z, _tiles, [new Product(w.ProjDown, _workspace.X, _config.EmbeddingDim, accumulate: true)]);
         _pool.Barrier();
     }
 
     /// <summary>Makes the input of matrix products, [T, cols] in tiles.</summary>
-    private TileInputs InputRows(int worker, int block, MatrixInput source, int cols, NormWeights norm, Encodings encodings)
+    private TileInputs InputRows(int worker, MatrixInput source, int cols, NormWeights norm, Encodings encodings)
     {
         float* row = _workspace.Row(worker);
         TileInputs inputs;
@@ -177,6 +201,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
             // Every thread makes the one row for itself: cheaper than one making it and the others waiting.
             inputs = TileInputs.Lay((byte*)row, 1, cols, encodings | Encodings.Float32);
             InputRow(source, 0, norm, row);
+            Keep(source, 0, row, cols);
             inputs.SetRow(_tiles, 0, row, cols);
             return inputs;
         }
@@ -186,7 +211,7 @@ internal sealed unsafe class ForwardPass : IParallelWork, IDisposable
         for (int t = first; t < last; t++)
         {
             InputRow(source, t, norm, row);
-            Statistics?.Add(block, source, new ReadOnlySpan<float>(row, cols));
+            Keep(source, t, row, cols);
             inputs.SetRow(_tiles, t, row, cols);
         }
 

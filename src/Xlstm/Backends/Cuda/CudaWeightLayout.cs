@@ -85,7 +85,6 @@ internal sealed class CudaWeightLayout
                 NormMlstm = Norm(block, TensorRole.NormMlstm, c.EmbeddingDim),
                 Qkvo = Stacked(
                     block,
-                    _recipe.Inner,
                     c.EmbeddingDim,
                     c.UseBias,
                     new CudaParts(c.QkDim, c.QkDim, c.VDim, c.VDim),
@@ -94,12 +93,12 @@ internal sealed class CudaWeightLayout
                     TensorRole.V,
                     TensorRole.OGatePreact),
                 Gates = Stacked(
-                    block, WeightFormat.Float32, c.EmbeddingDim, hasBias: true, new CudaParts(c.NumHeads, c.NumHeads), TensorRole.IGatePreact, TensorRole.FGatePreact),
+                    block, c.EmbeddingDim, hasBias: true, new CudaParts(c.NumHeads, c.NumHeads), TensorRole.IGatePreact, TensorRole.FGatePreact),
                 MultiheadNorm = Norm(block, TensorRole.MultiheadNorm, c.VDim),
-                OutProj = Stacked(block, _recipe.Residual, c.VDim, c.UseBias, new CudaParts(c.EmbeddingDim), TensorRole.OutProj),
+                OutProj = Stacked(block, c.VDim, c.UseBias, new CudaParts(c.EmbeddingDim), TensorRole.OutProj),
                 NormFfn = Norm(block, TensorRole.NormFfn, c.EmbeddingDim),
                 GateUp = GateUp(block),
-                ProjDown = Stacked(block, _recipe.Residual, c.FfnDim, c.UseBias, new CudaParts(c.EmbeddingDim), TensorRole.ProjDown),
+                ProjDown = Stacked(block, c.FfnDim, c.UseBias, new CudaParts(c.EmbeddingDim), TensorRole.ProjDown),
             };
         }
 
@@ -118,11 +117,12 @@ internal sealed class CudaWeightLayout
 
     /// <summary>The embeddings or lm_head.</summary>
     private CudaMatrix Outer(TensorRole role) =>
-        Stacked(TensorMap.NoBlock, _recipe.Outer, _config.EmbeddingDim, hasBias: false, new CudaParts(_config.VocabSize), role);
+        Stacked(TensorMap.NoBlock, _config.EmbeddingDim, hasBias: false, new CudaParts(_config.VocabSize), role);
 
-    /// <summary>Matrices one under the other.</summary>
-    private CudaMatrix Stacked(int block, WeightFormat format, int cols, bool hasBias, CudaParts parts, params ReadOnlySpan<TensorRole> roles)
+    /// <summary>Matrices one under the other, all in one format.</summary>
+    private CudaMatrix Stacked(int block, int cols, bool hasBias, CudaParts parts, params ReadOnlySpan<TensorRole> roles)
     {
+        WeightFormat format = _recipe.Of(roles[0]);
         CudaMatrix matrix = Take(format, cols, hasBias, parts);
         int first = 0;
         ulong address = matrix.Address;
@@ -142,7 +142,7 @@ internal sealed class CudaWeightLayout
     private CudaMatrix GateUp(int block)
     {
         XlstmConfig c = _config;
-        CudaMatrix matrix = Take(_recipe.Inner, c.EmbeddingDim, c.UseBias, new CudaParts(c.FfnDim, c.FfnDim));
+        CudaMatrix matrix = Take(_recipe.Of(TensorRole.ProjUpGate), c.EmbeddingDim, c.UseBias, new CudaParts(c.FfnDim, c.FfnDim));
         ReadOnlySpan<TensorRole> roles = [TensorRole.ProjUpGate, TensorRole.ProjUp];
         for (int i = 0; i < roles.Length; i++)
         {

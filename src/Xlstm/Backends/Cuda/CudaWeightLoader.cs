@@ -136,10 +136,10 @@ internal sealed unsafe class CudaWeightLoader
             {
                 context.MakeCurrent();
                 using var slots = new LoadingSlots(context, largest);
-                var packer = new RowPacker(_checkpoint);
+                var reader = new RowReader(_checkpoint);
                 for (int index; (index = Interlocked.Increment(ref next)) < chunks.Count && !stop.IsCancellationRequested;)
                 {
-                    Send(chunks[index], slots, packer, kernels, firstBad.Address);
+                    Send(chunks[index], slots, reader, kernels, firstBad.Address);
                 }
 
                 slots.Finish();
@@ -152,7 +152,7 @@ internal sealed unsafe class CudaWeightLoader
         }
     }
 
-    private void Send(Chunk chunk, LoadingSlots slots, RowPacker packer, ConvertKernels kernels, ulong firstBad)
+    private void Send(Chunk chunk, LoadingSlots slots, RowReader reader, ConvertKernels kernels, ulong firstBad)
     {
         CudaPlacement placement = _placements[chunk.Placement];
         CheckpointTensor source = placement.Source;
@@ -160,12 +160,19 @@ internal sealed unsafe class CudaWeightLoader
         LoadingSlot slot = slots.Next();
         if (placement.Packed is { } packed)
         {
-            byte* panels = packed.Matrix(_packed!.Pointer).Data + placement.SentBytes(chunk.First);
-            Buffer.MemoryCopy(panels, slot.Host.Pointer, bytes, bytes);
+            byte* stored = packed.Matrix(_packed!.Pointer).Data + placement.SentBytes(chunk.First);
+            Buffer.MemoryCopy(stored, slot.Host.Pointer, bytes, bytes);
         }
         else if (placement.IsQuantized)
         {
-            packer.Pack(source, chunk.First, chunk.Count, new PackedMatrix(slot.Host.Pointer, chunk.Count, source.Cols, placement.Format), toRow: 0);
+            var panels = new PackedMatrix(slot.Host.Pointer, chunk.Count, source.Cols, placement.Format);
+            reader.Read(source, chunk.First, chunk.Count);
+            for (int row = 0; row < chunk.Count; row++)
+            {
+                panels.SetRow(row, reader.Row(row, placement.Format));
+            }
+
+            panels.ClearPadding();
         }
         else
         {

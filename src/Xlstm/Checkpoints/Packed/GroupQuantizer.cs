@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Xlstm.Checkpoints.Packed;
@@ -8,13 +7,7 @@ internal static unsafe class GroupQuantizer
 {
     private const int Int8Levels = 127;
     private const int Int4Levels = 15;
-
-    // Steps of 4 bits are coarse, so it pays to look for the range whose rounding errors happen to be smallest: from cutting
-    // the extremes off by half a step to leaving half a step of room.
-    private const int SearchSteps = 16;
-
-    /// <summary>Groups that <see cref="FitInt4"/> takes.</summary>
-    public const int Lanes = 16;
+    private const int Lanes = 16;
 
     /// <summary>Rounds to signed bytes: weight = scale q.</summary>
     /// <param name="values">At most 32.</param>
@@ -41,64 +34,6 @@ internal static unsafe class GroupQuantizer
         }
 
         return bits;
-    }
-
-    /// <summary>
-    /// Looks, for 16 groups at once, for the scale and minimum of least squared error: weight = scale q - minimum, q in 0 .. 15,
-    /// minimum at least 0. A lane is a group.
-    /// </summary>
-    /// <param name="x">The groups' weights, [32][16]; zero past a group's end.</param>
-    /// <param name="w">Weight of each one's squared error, [32][16]; zero past a group's end. (Weighing by the weight's own magnitude was tried and was no better.)</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static (Vector512<float> Scale, Vector512<float> Minimum) FitInt4(float* x, float* w)
-    {
-        Vector512<float> zero = Vector512<float>.Zero, levels = Vector512.Create((float)Int4Levels);
-        Vector512<float> low = zero, high = zero, sumW = zero, sumX = zero, sumXX = zero;
-        for (int k = 0; k < PackedMatrix.GroupSize; k++)
-        {
-            Vector512<float> xk = Vector512.Load(x + (k * Lanes)), wk = Vector512.Load(w + (k * Lanes));
-            low = Vector512.Min(low, xk);
-            high = Vector512.Max(high, xk);
-            sumW += wk;
-            sumX += wk * xk;
-            sumXX += wk * xk * xk;
-        }
-
-        Vector512<float> range = high - low;
-        Vector512<float> inverseRange = Vector512.ConditionalSelect(Vector512.GreaterThan(range, zero), Vector512<float>.One / range, zero);
-        Vector512<float> bestScale = range / levels, bestMinimum = -low, bestError = Vector512.Create(float.PositiveInfinity);
-        for (int step = 0; step <= SearchSteps; step++)
-        {
-            Vector512<float> inverse = Vector512.Create(Int4Levels + (((2f * step / SearchSteps) - 1) * 0.9f)) * inverseRange;
-            Vector512<float> sumQ = zero, sumQQ = zero, sumQX = zero;
-            for (int k = 0; k < PackedMatrix.GroupSize; k++)
-            {
-                Vector512<float> xk = Vector512.Load(x + (k * Lanes));
-                Vector512<float> q = Vector512.MinNative(Vector512.Round((xk - low) * inverse), levels); // x is at least low
-                Vector512<float> wq = Vector512.Load(w + (k * Lanes)) * q;
-                sumQ += wq;
-                sumQQ = Vector512.MultiplyAddEstimate(wq, q, sumQQ);
-                sumQX = Vector512.MultiplyAddEstimate(wq, xk, sumQX);
-            }
-
-            // Given the q, the best scale and minimum solve a 2 x 2 system; with a minimum below 0 the best is at 0.
-            Vector512<float> determinant = (sumW * sumQQ) - (sumQ * sumQ);
-            Vector512<float> scale = ((sumW * sumQX) - (sumX * sumQ)) / determinant, minimum = ((sumQ * sumQX) - (sumQQ * sumX)) / determinant;
-            Vector512<float> below = Vector512.LessThan(minimum, zero);
-            minimum = Vector512.ConditionalSelect(below, zero, minimum);
-            scale = Vector512.ConditionalSelect(below, sumQX / sumQQ, scale);
-
-            // sum w (scale q - minimum - x)^2, expanded.
-            Vector512<float> two = Vector512.Create(2f);
-            Vector512<float> error = (scale * scale * sumQQ) + (minimum * minimum * sumW) + sumXX - (two * scale * minimum * sumQ) - (two * scale * sumQX) + (two * minimum * sumX);
-            Vector512<float> better = Vector512.LessThan(error, bestError) & Vector512.GreaterThan(scale, zero)
-                & Vector512.GreaterThan(determinant, Vector512.Create(1e-4f) * sumW * sumQQ); // else all q are alike, up to rounding: nothing to fit
-            bestScale = Vector512.ConditionalSelect(better, scale, bestScale);
-            bestMinimum = Vector512.ConditionalSelect(better, minimum, bestMinimum);
-            bestError = Vector512.ConditionalSelect(better, error, bestError);
-        }
-
-        return (bestScale, bestMinimum);
     }
 
     /// <summary>Rounds to nibbles.</summary>

@@ -70,25 +70,25 @@ internal sealed class PackedLayout
 
     private static IEnumerable<PackedTensor> Enumerate(XlstmConfig c, WeightRecipe recipe)
     {
-        yield return Matrix("backbone.embeddings", TensorMap.NoBlock, TensorRole.Embeddings, recipe.Outer, c.VocabSize, c.EmbeddingDim);
+        yield return Matrix("backbone.embeddings", TensorMap.NoBlock, TensorRole.Embeddings, c.VocabSize, c.EmbeddingDim);
         for (int block = 0; block < c.NumBlocks; block++)
         {
             string prefix = TensorNames.HuggingFace.Block(block), mlstm = prefix + "mlstm_layer.", ffn = prefix + "ffn.";
             IEnumerable<PackedTensor> tensors =
             [
                 .. Norm(prefix + "norm_mlstm", block, TensorRole.NormMlstm, c.EmbeddingDim),
-                .. Linear(mlstm + "q", block, TensorRole.Q, recipe.Inner, c.QkDim, c.EmbeddingDim),
-                .. Linear(mlstm + "k", block, TensorRole.K, recipe.Inner, c.QkDim, c.EmbeddingDim),
-                .. Linear(mlstm + "v", block, TensorRole.V, recipe.Inner, c.VDim, c.EmbeddingDim),
-                .. Linear(mlstm + "ogate_preact", block, TensorRole.OGatePreact, recipe.Inner, c.VDim, c.EmbeddingDim),
-                Matrix(mlstm + TensorNames.FusedIF, block, TensorRole.IGatePreact, WeightFormat.Float32, 2 * c.NumHeads, c.EmbeddingDim),
+                .. Linear(mlstm + "q", block, TensorRole.Q, c.QkDim, c.EmbeddingDim),
+                .. Linear(mlstm + "k", block, TensorRole.K, c.QkDim, c.EmbeddingDim),
+                .. Linear(mlstm + "v", block, TensorRole.V, c.VDim, c.EmbeddingDim),
+                .. Linear(mlstm + "ogate_preact", block, TensorRole.OGatePreact, c.VDim, c.EmbeddingDim),
+                Matrix(mlstm + TensorNames.FusedIF, block, TensorRole.IGatePreact, 2 * c.NumHeads, c.EmbeddingDim),
                 Vector(mlstm + TensorNames.FusedIF + ".bias", block, TensorRole.IGatePreact, isBias: true, 2 * c.NumHeads),
                 .. Norm(mlstm + "multihead_norm", block, TensorRole.MultiheadNorm, c.VDim),
-                .. Linear(mlstm + "out_proj", block, TensorRole.OutProj, recipe.Residual, c.EmbeddingDim, c.VDim),
+                .. Linear(mlstm + "out_proj", block, TensorRole.OutProj, c.EmbeddingDim, c.VDim),
                 .. Norm(prefix + "norm_ffn", block, TensorRole.NormFfn, c.EmbeddingDim),
-                .. Linear(ffn + "proj_up_gate", block, TensorRole.ProjUpGate, recipe.Inner, c.FfnDim, c.EmbeddingDim),
-                .. Linear(ffn + "proj_up", block, TensorRole.ProjUp, recipe.Inner, c.FfnDim, c.EmbeddingDim),
-                .. Linear(ffn + "proj_down", block, TensorRole.ProjDown, recipe.Residual, c.EmbeddingDim, c.FfnDim),
+                .. Linear(ffn + "proj_up_gate", block, TensorRole.ProjUpGate, c.FfnDim, c.EmbeddingDim),
+                .. Linear(ffn + "proj_up", block, TensorRole.ProjUp, c.FfnDim, c.EmbeddingDim),
+                .. Linear(ffn + "proj_down", block, TensorRole.ProjDown, c.EmbeddingDim, c.FfnDim),
             ];
             foreach (PackedTensor tensor in tensors)
             {
@@ -106,11 +106,14 @@ internal sealed class PackedLayout
 
         if (!c.TieWordEmbeddings)
         {
-            yield return Matrix("lm_head", TensorMap.NoBlock, TensorRole.LmHead, recipe.Outer, c.VocabSize, c.EmbeddingDim);
+            yield return Matrix("lm_head", TensorMap.NoBlock, TensorRole.LmHead, c.VocabSize, c.EmbeddingDim);
         }
 
-        IEnumerable<PackedTensor> Linear(string name, int block, TensorRole role, WeightFormat format, int rows, int cols) =>
-            WithBias(Matrix(name, block, role, format, rows, cols), name, rows);
+        PackedTensor Matrix(string name, int block, TensorRole role, int rows, int cols) =>
+            new(name + ".weight", block, role, IsBias: false, recipe.Of(role), rows, cols, Offset: 0);
+
+        IEnumerable<PackedTensor> Linear(string name, int block, TensorRole role, int rows, int cols) =>
+            WithBias(Matrix(name, block, role, rows, cols), name, rows);
 
         IEnumerable<PackedTensor> Norm(string name, int block, TensorRole role, int length) =>
             WithBias(Vector(name + ".weight", block, role, isBias: false, length), name, length);
@@ -118,9 +121,6 @@ internal sealed class PackedLayout
         IEnumerable<PackedTensor> WithBias(PackedTensor weight, string name, int length) =>
             c.UseBias ? [weight, Vector(name + ".bias", weight.Block, weight.Role, isBias: true, length)] : [weight];
     }
-
-    private static PackedTensor Matrix(string name, int block, TensorRole role, WeightFormat format, int rows, int cols) =>
-        new(name + ".weight", block, role, IsBias: false, format, rows, cols, Offset: 0);
 
     private static PackedTensor Vector(string name, int block, TensorRole role, bool isBias, int length) =>
         new(name, block, role, isBias, WeightFormat.Float32, Rows: 0, length, Offset: 0);

@@ -15,8 +15,7 @@ internal sealed unsafe class PackedLoader
     private readonly Checkpoint _checkpoint;
     private readonly LoadMeter _meter;
 
-    private PackedLoader(Checkpoint checkpoint, IReadOnlyList<Placement> placements, IProgress<LoadProgress>? progress) =>
-        (_checkpoint, _meter) = (checkpoint, new LoadMeter(checkpoint.Shards.Count, placements.Select(p => (p.Source.ShardIndex, p.Source.BytesOf(p.Source.Rows))), progress));
+    private PackedLoader(Checkpoint checkpoint, LoadMeter meter) => (_checkpoint, _meter) = (checkpoint, meter);
 
     /// <summary>Loads a checkpoint's weights into memory of their own.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
@@ -24,16 +23,13 @@ internal sealed unsafe class PackedLoader
     /// <param name="threads">Threads that read and convert.</param>
     /// <param name="progress">Told after every chunk.</param>
     /// <param name="cancellationToken">Honoured between chunks.</param>
-    /// <param name="importance">How much an error in each column of a matrix matters, float32 [cols]; null for all the same.</param>
     /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in its format.</exception>
-    public static NativeBuffer Load(
-        Checkpoint checkpoint, PackedLayout layout, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken, Func<PackedTensor, float[]?>? importance = null)
+    public static NativeBuffer Load(Checkpoint checkpoint, PackedLayout layout, int threads, IProgress<LoadProgress>? progress, CancellationToken cancellationToken)
     {
         var memory = new NativeBuffer(layout.ByteLength, zeroed: false);
         try
         {
-            Placement[] placements = [.. layout.Tensors.SelectMany(tensor => Place(checkpoint.Tensors, layout.Config, tensor, memory.Pointer, importance))];
-            new PackedLoader(checkpoint, placements, progress).Fill(placements, threads, cancellationToken);
+            Fill(checkpoint, layout.Tensors, memory, threads, MeterOf(checkpoint, layout, progress), cancellationToken);
             return memory;
         }
         catch
@@ -43,24 +39,43 @@ internal sealed unsafe class PackedLoader
         }
     }
 
-    private static IEnumerable<Placement> Place(TensorMap sources, XlstmConfig config, PackedTensor tensor, byte* memory, Func<PackedTensor, float[]?>? importance)
+    /// <summary>What counts the reading of all tensors of a layout.</summary>
+    public static LoadMeter MeterOf(Checkpoint checkpoint, PackedLayout layout, IProgress<LoadProgress>? progress) =>
+        new(checkpoint.Shards.Count, layout.Tensors.SelectMany(tensor => SourcesOf(checkpoint, tensor)).Select(source => (source.ShardIndex, source.BytesOf(source.Rows))), progress);
+
+    /// <summary>Reads some of a layout's tensors into their places.</summary>
+    /// <param name="checkpoint">An opened checkpoint.</param>
+    /// <param name="tensors">The tensors.</param>
+    /// <param name="memory">What holds all weights of the layout.</param>
+    /// <param name="threads">Threads that read and convert.</param>
+    /// <param name="meter">Counts what is read.</param>
+    /// <param name="cancellationToken">Honoured between chunks.</param>
+    /// <exception cref="CheckpointException">A file cannot be read, or a weight is not a finite number in its format.</exception>
+    public static void Fill(Checkpoint checkpoint, IEnumerable<PackedTensor> tensors, IWeightMemory memory, int threads, LoadMeter meter, CancellationToken cancellationToken)
+    {
+        Placement[] placements = [.. tensors.SelectMany(tensor => Place(checkpoint, tensor, memory.Pointer))];
+        new PackedLoader(checkpoint, meter).Fill(placements, threads, cancellationToken);
+    }
+
+    /// <summary>The stored tensors that make up a packed one.</summary>
+    private static IEnumerable<CheckpointTensor> SourcesOf(Checkpoint checkpoint, PackedTensor tensor)
+    {
+        CheckpointTensor first = checkpoint.Tensors.Get(tensor.Block, tensor.Role, tensor.IsBias);
+        return tensor.Role == TensorRole.IGatePreact ? [first, checkpoint.Tensors.Get(tensor.Block, TensorRole.FGatePreact, tensor.IsBias)] : [first];
+    }
+
+    private static List<Placement> Place(Checkpoint checkpoint, PackedTensor tensor, byte* memory)
     {
         PackedMatrix matrix = tensor.IsVector ? default : tensor.Matrix(memory);
         float* vector = tensor.IsVector ? tensor.Vector(memory) : null;
-        var first = new Placement
+        var placements = new List<Placement>();
+        foreach (CheckpointTensor source in SourcesOf(checkpoint, tensor))
         {
-            Source = sources.Get(tensor.Block, tensor.Role, tensor.IsBias),
-            Matrix = matrix,
-            Vector = vector,
-            Importance = tensor.IsVector ? null : importance?.Invoke(tensor),
-        };
-        if (tensor.Role != TensorRole.IGatePreact)
-        {
-            return [first];
+            placements.Add(new Placement { Source = source, Matrix = matrix, Vector = vector, FirstRow = placements.Sum(before => before.Source.Rows) });
+            vector = tensor.IsVector ? vector + source.Cols : null;
         }
 
-        CheckpointTensor forget = sources.Get(tensor.Block, TensorRole.FGatePreact, tensor.IsBias);
-        return [first, new Placement { Source = forget, Matrix = matrix, Vector = tensor.IsVector ? vector + config.NumHeads : null, FirstRow = config.NumHeads }];
+        return placements;
     }
 
     private void Fill(IReadOnlyList<Placement> placements, int threads, CancellationToken cancellationToken)
@@ -82,27 +97,40 @@ internal sealed unsafe class PackedLoader
             Parallel.ForEach(
                 chunks,
                 new ParallelOptions { MaxDegreeOfParallelism = threads, CancellationToken = cancellationToken },
-                () => new RowPacker(_checkpoint),
-                (chunk, _, packer) =>
+                () => new RowReader(_checkpoint),
+                (chunk, _, reader) =>
                 {
-                    Placement placement = chunk.Placement;
-                    if (placement.Vector is not null)
-                    {
-                        packer.Widen(placement.Source, placement.Vector);
-                    }
-                    else
-                    {
-                        packer.Pack(placement.Source, chunk.First, chunk.Count, placement.Matrix, placement.FirstRow + chunk.First, placement.Importance);
-                    }
-
-                    _meter.Add(placement.Source.ShardIndex, placement.Source.BytesOf(chunk.Count));
-                    return packer;
+                    FillChunk(chunk.Placement, chunk.First, chunk.Count, reader);
+                    _meter.Add(chunk.Placement.Source.ShardIndex, chunk.Placement.Source.BytesOf(chunk.Count));
+                    return reader;
                 },
                 _ => { });
         }
         catch (AggregateException e)
         {
             ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
+    }
+
+    private static void FillChunk(in Placement placement, int first, int count, RowReader reader)
+    {
+        CheckpointTensor source = placement.Source;
+        reader.Read(source, first, count);
+        if (placement.Vector is not null)
+        {
+            reader.Row(0, WeightFormat.Float32).CopyTo(new Span<float>(placement.Vector, source.Cols));
+            return;
+        }
+
+        PackedMatrix matrix = placement.Matrix;
+        for (int i = 0; i < count; i++)
+        {
+            matrix.SetRow(placement.FirstRow + first + i, reader.Row(i, matrix.Format));
+        }
+
+        if (placement.FirstRow + first + count == matrix.Rows)
+        {
+            matrix.ClearPadding();
         }
     }
 
@@ -119,8 +147,5 @@ internal sealed unsafe class PackedLoader
 
         /// <summary>float32 [n], or null.</summary>
         public float* Vector { get; init; }
-
-        /// <summary>How much an error in each of the matrix's columns matters, or null.</summary>
-        public float[]? Importance { get; init; }
     }
 }

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.Intrinsics;
 
 namespace Xlstm.Checkpoints.Packed;
 
@@ -76,8 +75,7 @@ internal readonly unsafe struct PackedMatrix(byte* data, int rows, int cols, Wei
     /// <summary>Packs one row of float32 values into its panel.</summary>
     /// <param name="row">Row, in [0, rows); rows up to the end of the last panel may be set too (to zero).</param>
     /// <param name="values">float32 [cols].</param>
-    /// <param name="importance">How much an error in each column matters, float32 [cols]; empty: all the same. Only int4 looks at it.</param>
-    public void SetRow(int row, ReadOnlySpan<float> values, ReadOnlySpan<float> importance = default)
+    public void SetRow(int row, ReadOnlySpan<float> values)
     {
         byte* panel = Data + (row / PanelRows * PanelBytes);
         int lane = row % PanelRows;
@@ -93,8 +91,23 @@ internal readonly unsafe struct PackedMatrix(byte* data, int rows, int cols, Wei
                 SetInt8(panel, lane, values);
                 break;
             default:
-                SetInt4(panel, lane, values, importance);
+                SetInt4(panel, lane, values);
                 break;
+        }
+    }
+
+    /// <summary>Lays a row that is rounded already into its panel; the matrix is int4.</summary>
+    /// <param name="row">Row, in [0, rows).</param>
+    /// <param name="rounded">As many columns as the matrix has.</param>
+    public void SetRow(int row, in Int4Row rounded) => SetInt4(Data + (row / PanelRows * PanelBytes), row % PanelRows, rounded);
+
+    /// <summary>Fills the last panel's rows past the matrix with zeros.</summary>
+    public void ClearPadding()
+    {
+        float[] zeros = new float[Cols];
+        for (int row = Rows; row % PanelRows != 0; row++)
+        {
+            SetRow(row, zeros);
         }
     }
 
@@ -157,65 +170,35 @@ internal readonly unsafe struct PackedMatrix(byte* data, int rows, int cols, Wei
         }
     }
 
-    private static void SetInt4(byte* panel, int lane, ReadOnlySpan<float> values, ReadOnlySpan<float> importance)
+    private static void SetInt4(byte* panel, int lane, ReadOnlySpan<float> values)
     {
-        const int Lanes = GroupQuantizer.Lanes;
-        int groups = GroupCount(values.Length);
-        int padded = (groups + Lanes - 1) / Lanes * Lanes;
-        float[] buffer = ArrayPool<float>.Shared.Rent(padded * (GroupSize + 2));
-        Span<float> row = buffer.AsSpan(0, padded * GroupSize), scales = buffer.AsSpan(padded * GroupSize, padded), minima = buffer.AsSpan(padded * (GroupSize + 1), padded);
-        values.CopyTo(row);
-        row[values.Length..].Clear();
-        float* x = stackalloc float[GroupSize * Lanes];
-        float* w = stackalloc float[GroupSize * Lanes];
-        for (int first = 0; first < padded; first += Lanes)
+        byte[] memory = ArrayPool<byte>.Shared.Rent(Int4Row.ByteLength(values.Length));
+        fixed (byte* pointer = memory)
         {
-            for (int i = 0; i < GroupSize * Lanes; i++)
-            {
-                int col = ((first + (i % Lanes)) * GroupSize) + (i / Lanes);
-                x[i] = row[col];
-                w[i] = col >= values.Length ? 0 : importance.IsEmpty ? 1 : importance[col];
-            }
-
-            (Vector512<float> scale, Vector512<float> minimum) = GroupQuantizer.FitInt4(x, w);
-            scale.CopyTo(scales[first..]);
-            minimum.CopyTo(minima[first..]);
+            var row = new Int4Row(pointer, values.Length);
+            row.Round(values);
+            SetInt4(panel, lane, row);
         }
 
-        float d = Largest(scales) / byte.MaxValue, dm = Largest(minima) / byte.MaxValue;
-        ((float*)panel)[lane] = d;
-        ((float*)panel)[PanelRows + lane] = dm;
-        byte* q = stackalloc byte[GroupSize];
-        fixed (float* rowPointer = row)
-        {
-            for (int group = 0; group < groups; group++)
-            {
-                byte* line = Int4Scales(panel, group);
-                byte scale = scales[group] > 0 ? (byte)Math.Max(1, MathF.Round(scales[group] / d)) : (byte)0;
-                byte minimum = minima[group] > 0 ? (byte)MathF.Round(minima[group] / dm) : (byte)0;
-                line[lane] = scale;
-                line[PanelRows + lane] = minimum;
-                GroupQuantizer.Int4(rowPointer + (group * GroupSize), d * scale, dm * minimum, q);
-                for (int step = 0; step < GroupSize / 8; step++)
-                {
-                    // Four low nibbles and four high ones at once.
-                    *(uint*)Int4Weights(panel, lane, group, step) = *(uint*)(q + (8 * step)) | (*(uint*)(q + (8 * step) + 4) << 4);
-                }
-            }
-        }
-
-        ArrayPool<float>.Shared.Return(buffer);
+        ArrayPool<byte>.Shared.Return(memory);
     }
 
-    private static float Largest(ReadOnlySpan<float> values)
+    private static void SetInt4(byte* panel, int lane, in Int4Row row)
     {
-        float largest = 0;
-        foreach (float value in values)
+        ((float*)panel)[lane] = row.ScaleUnit;
+        ((float*)panel)[PanelRows + lane] = row.MinimumUnit;
+        for (int group = 0; group < row.Groups; group++)
         {
-            largest = Math.Max(largest, value);
+            byte* line = Int4Scales(panel, group);
+            line[lane] = row.Scales[group];
+            line[PanelRows + lane] = row.Minima[group];
+            byte* q = row.Q + (group * GroupSize);
+            for (int step = 0; step < GroupSize / 8; step++)
+            {
+                // Four low nibbles and four high ones at once.
+                *(uint*)Int4Weights(panel, lane, group, step) = *(uint*)(q + (8 * step)) | (*(uint*)(q + (8 * step) + 4) << 4);
+            }
         }
-
-        return largest;
     }
 
     private static float GetInt8(byte* panel, int lane, int col)

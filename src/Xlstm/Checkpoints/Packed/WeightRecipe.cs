@@ -7,12 +7,23 @@ internal readonly record struct WeightRecipe(WeightFormat Format, bool Mix = fal
 {
     public static implicit operator WeightRecipe(WeightFormat format) => new(format);
 
-    /// <summary>q, k, v, o, proj_up_gate and proj_up.</summary>
-    public WeightFormat Inner => Format;
+    /// <summary>Only the matrices of this role are held in <see cref="Format"/>, all others as bfloat16: what a format costs by role is measured so. Packed files do not know it.</summary>
+    public TensorRole? Only { get; init; }
 
-    /// <summary>out_proj and proj_down.</summary>
-    public WeightFormat Residual => Mix && Format == WeightFormat.Int4 ? WeightFormat.Int8 : Format;
+    /// <summary>The format of a role's matrices. The gates are float32 in every recipe; int4 leaves embedding and lm_head at 8 bits, because every token passes through them.</summary>
+    public WeightFormat Of(TensorRole role)
+    {
+        if (role is TensorRole.IGatePreact or TensorRole.FGatePreact)
+        {
+            return WeightFormat.Float32;
+        }
 
-    /// <summary>Embedding and lm_head: every token passes through them, and at 4 bits they would cost more quality than they save time.</summary>
-    public WeightFormat Outer => Format == WeightFormat.Int4 ? WeightFormat.Int8 : Format;
+        if (Only is { } only)
+        {
+            return role == only ? Format : WeightFormat.BFloat16;
+        }
+
+        bool eight = role is TensorRole.Embeddings or TensorRole.LmHead || (Mix && role is TensorRole.OutProj or TensorRole.ProjDown);
+        return Format == WeightFormat.Int4 && eight ? WeightFormat.Int8 : Format;
+    }
 }

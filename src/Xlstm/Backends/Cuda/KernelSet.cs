@@ -50,7 +50,7 @@ internal sealed class KernelSet : IDisposable
             MatMulCap = matmul.Kernel("matmul_cap" + suffix);
             if (format != WeightFormat.Float32 && context.Device.Capability >= 90)
             {
-                _stream = Load(quantized ? "stream_quantized_hopper" + Environment.GetEnvironmentVariable("XLSTM_Q_MODULE") + ".sm_90" : "stream_hopper.sm_90", startsEarly: true);
+                _stream = Load(quantized ? "stream_quantized_hopper.sm_90" : "stream_hopper.sm_90", startsEarly: true);
             }
 
             if (format != WeightFormat.Float32 && context.Device.Capability == 90)
@@ -134,7 +134,7 @@ internal sealed class KernelSet : IDisposable
     /// <summary>Rows of bfloat16 to 8 bits; null where weights are not quantized, as is the next.</summary>
     public CudaKernel? QuantizeRows { get; }
 
-    /// <summary>And to 16, for lm_head.</summary>
+    /// <summary>And to 16.</summary>
     public CudaKernel? QuantizeRowsFinely { get; }
 
     /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next three.</summary>
@@ -171,7 +171,7 @@ internal sealed class KernelSet : IDisposable
     /// <param name="kind">What becomes of the sums.</param>
     public CudaKernel FewQuantized(WeightFormat format, int tiles, MatMulResult kind)
     {
-        string of = kind switch { MatMulResult.SwiGlu => "_swiglu", MatMulResult.Cap => "_logits", _ => "" };
+        string of = kind switch { MatMulResult.SwiGlu => "_swiglu", MatMulResult.Add or MatMulResult.Cap => "_fine", _ => "" };
         return _fewQuantized!.Kernel($"matmul_few{of}{Suffix(format)}_{tiles}");
     }
 

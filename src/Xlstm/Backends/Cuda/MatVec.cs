@@ -37,12 +37,12 @@ internal abstract class MatVec
     protected const int ScratchBytes = 128;
 
     /// <summary>Two blocks of threads share a multiprocessor, so that one multiplies while the other waits for its input.</summary>
-    protected static int BlocksPerMultiprocessor => int.Parse(Environment.GetEnvironmentVariable("XLSTM_Q_BLOCKS") ?? "2");
+    protected const int BlocksPerMultiprocessor = 2;
 
     /// <summary>Their shared memory, the same for all kernels of a step.</summary>
-    protected static int StreamSharedBytes => int.Parse(Environment.GetEnvironmentVariable("XLSTM_Q_SHARED") ?? "110") << 10;
+    protected const int StreamSharedBytes = 110 << 10;
 
-    protected static int NextShareBytes => int.Parse(Environment.GetEnvironmentVariable("XLSTM_Q_NEXT") ?? "0") << 10;
+    protected static int NextShareBytes => int.Parse(Environment.GetEnvironmentVariable("XLSTM_Q_NEXT") ?? "32") << 10;
 
     /// <param name="context">Where.</param>
     /// <param name="kernels">Its kernels.</param>
@@ -157,21 +157,18 @@ internal sealed class QuantizedMatVec : MatVec
         _blocks = BlocksPerMultiprocessor * context.Device.Multiprocessors;
         int panels = matrix.Parts.Panels;
         _arguments = new QuantizedArguments { Parts = new PanelParts(matrix.Parts), BlockPanels = (panels / 2 / _blocks * 2) + 2 };
-        int bytesPerValue = name.StartsWith("logits", StringComparison.Ordinal) ? 2 : 1;
+        int bytesPerValue = name is "qkvo" or "up" ? 1 : 2; // is_fine of quantized.cuh
         int inputBytes = (matrix.Stride * bytesPerValue) + (matrix.Stride / PackedMatrix.GroupSize * GroupScaleBytes);
-        int wide = Environment.GetEnvironmentVariable("XLSTM_Q_MODULE") == "_w16" ? 2 : 1;
-        _blocks /= wide;
-        _arguments.BlockPanels = (panels / 2 / _blocks * 2) + 2;
-        int fixedBytes = inputBytes + (sizeof(float) * wide * Warps * _arguments.BlockPanels * PackedMatrix.PanelRows);
-        int vectors = Streams.FirstOrDefault(v => v * wide * ColsPerVector >= matrix.Cols);
+        int fixedBytes = inputBytes + (sizeof(float) * Warps * _arguments.BlockPanels * PackedMatrix.PanelRows);
+        int vectors = Streams.FirstOrDefault(v => v * ColsPerVector >= matrix.Cols);
         if (vectors > 0 && streams >= (vectors <= ShortVectors ? StreamInputs.Short : StreamInputs.Long) && kernels.Stream(name, matrix.Format, vectors) is { } kernel)
         {
-            int stageBytes = matrix.Format == WeightFormat.Int8 ? wide * Int8StageBytes : (wide * (Int4StageBytes - PackedMatrix.Int4RowBytes)) + PackedMatrix.Int4RowBytes;
+            int stageBytes = matrix.Format == WeightFormat.Int8 ? Int8StageBytes : Int4StageBytes;
             int stages = Math.Min(MaxStages, (Math.Min(StreamSharedBytes, context.Device.MaxSharedBytes) - StreamHeaderBytes - fixedBytes) / stageBytes);
             if (stages >= 2)
             {
                 _kernel = kernel;
-                _threads = (wide * Threads) + 32;
+                _threads = StreamThreads;
                 _arguments.Stages = stages;
                 _sharedBytes = StreamHeaderBytes + fixedBytes + (stages * stageBytes);
                 SharedMemory.Allow(context, kernel, StreamSharedBytes, "the model");

@@ -4,7 +4,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cuda;
 
 /// <summary>
-/// Products of rows with int8 and int4 matrices. A few rows are multiplied as the weights are, in 8 bits (16 for lm_head); for many it makes a
+/// Products of rows with int8 and int4 matrices. A few rows are multiplied as the weights are, in 8 bits (16 before the residual stream and the logits); for many it makes a
 /// bfloat16 copy of the matrix at hand, which costs less than the product itself.
 /// </summary>
 internal sealed class QuantizedMatMul : IDisposable
@@ -15,6 +15,9 @@ internal sealed class QuantizedMatMul : IDisposable
     private const int Threads = 256;
     private const int BlocksPerMultiprocessor = 2;
     private const int Warps = Threads / 32;
+
+    // matmul_few_quantized.cu.
+    private const int MaxBytesPerValue = 2;
 
     // quantize_rows: columns of a block of threads.
     private const int QuantizedCols = 4 * Threads;
@@ -44,11 +47,11 @@ internal sealed class QuantizedMatMul : IDisposable
                 CudaKernel plain = kernels.FewQuantized(format, tiles, MatMulResult.Store);
                 _few.Add((MatMulResult.Store, format, tiles), plain);
                 _few.Add((MatMulResult.StoreHalf, format, tiles), plain);
-                _few.Add((MatMulResult.Add, format, tiles), plain);
+                CudaKernel fine = kernels.FewQuantized(format, tiles, MatMulResult.Add);
+                _few.Add((MatMulResult.Add, format, tiles), fine);
+                _few.Add((MatMulResult.Cap, format, tiles), fine);
                 _few.Add((MatMulResult.SwiGlu, format, tiles), kernels.FewQuantized(format, tiles, MatMulResult.SwiGlu));
             }
-
-            _few.Add((MatMulResult.Cap, WeightFormat.Int8, tiles), kernels.FewQuantized(WeightFormat.Int8, tiles, MatMulResult.Cap));
         }
 
         _rows = new DeviceArena(context, stream, "rows in 8 bits", RowSizes(config));
@@ -107,7 +110,7 @@ internal sealed class QuantizedMatMul : IDisposable
     {
         int tiles = arguments.Tokens <= 8 ? 1 : arguments.Tokens <= 16 ? 2 : 4;
         int shares = (arguments.Tokens + (8 * tiles) - 1) / (8 * tiles);
-        CudaKernel round = kind == MatMulResult.Cap ? _kernels.QuantizeRowsFinely! : _kernels.QuantizeRows!;
+        CudaKernel round = kind is MatMulResult.Add or MatMulResult.Cap ? _kernels.QuantizeRowsFinely! : _kernels.QuantizeRows!;
         _stream.Launch(round, arguments.Tokens, (arguments.Cols + QuantizedCols - 1) / QuantizedCols, Threads, 0, new QuantizeRowsArguments
         {
             Input = arguments.Input,
@@ -144,9 +147,8 @@ internal sealed class QuantizedMatMul : IDisposable
 
     private static long[] RowSizes(XlstmConfig c)
     {
-        // lm_head takes two bytes a value.
-        int cols = CudaMatrix.Pad(Math.Max(2 * c.EmbeddingDim, Math.Max(c.VDim, c.FfnDim)));
-        return [(long)MaxFew * cols, (long)MaxFew * cols / PackedMatrix.GroupSize * 2 * sizeof(float)];
+        int cols = CudaMatrix.Pad(Math.Max(c.EmbeddingDim, Math.Max(c.VDim, c.FfnDim)));
+        return [(long)MaxFew * cols * MaxBytesPerValue, (long)MaxFew * cols / PackedMatrix.GroupSize * 2 * sizeof(float)];
     }
 
     private static long CopyBytes(XlstmConfig c)

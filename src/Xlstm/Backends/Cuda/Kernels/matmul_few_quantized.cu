@@ -231,7 +231,7 @@ __device__ void mat_mul(const FewArgs& a)
                     mma_bytes(low, words, *(const uint2*)(values + a.cols));
                 }
 
-                auto product = [&](int i) { return Fine ? fma_of(to_float(d[i]), 256.0f, to_float(low[i])) : to_float(d[i]); };
+                auto product = [&](int i) { return dot_to_float<Fine>(d[i], low[i]); };
                 sums[tile][0] = fma_of(product(0), scale.x * of_tokens.x, sums[tile][0]);
                 sums[tile][1] = fma_of(product(1), scale.x * of_tokens.z, sums[tile][1]);
                 sums[tile][2] = fma_of(product(2), scale.y * of_tokens.x, sums[tile][2]);
@@ -355,6 +355,7 @@ __device__ void mat_mul(const FewArgs& a)
 
 #define MAT_MUL(weights, suffix, tiles) \
     extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_##suffix##_##tiles(const FewArgs args) { mat_mul<weights, tiles, false, false>(args); } \
+    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_fine_##suffix##_##tiles(const FewArgs args) { mat_mul<weights, tiles, false, true>(args); } \
     extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_swiglu_##suffix##_##tiles(const FewArgs args) { mat_mul<weights, tiles, true, false>(args); }
 
 // The number after a name: eights of tokens.
@@ -364,10 +365,3 @@ MAT_MUL(Int8, int8, 4)
 MAT_MUL(Int4, int4, 1)
 MAT_MUL(Int4, int4, 2)
 MAT_MUL(Int4, int4, 4)
-
-#define LOGITS(tiles) \
-    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) matmul_few_logits_int8_##tiles(const FewArgs args) { mat_mul<Int8, tiles, false, true>(args); }
-
-LOGITS(1)
-LOGITS(2)
-LOGITS(4)

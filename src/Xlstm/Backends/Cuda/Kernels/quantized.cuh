@@ -67,14 +67,24 @@ struct RowSum
     float minima;
 };
 
-/// Bytes of the input: the integers in 8 bits, or for lm_head in 16, their upper bytes before all their lower ones. Its rounding errors
-/// would go straight to the logits, where 8 bits cost as much as in all matrices before it together.
+/// Bytes of a value of the input: 8 bits, or 16, their upper bytes before all their lower ones. Inputs of out_proj, proj_down and lm_head
+/// have 16: their rounding errors go straight to the residual stream and the logits, and most of what 8 bits cost is theirs.
 template <bool Fine>
 constexpr int BytesPerValue = Fine ? 2 : 1;
 
+/// Whether a product's input has 16 bits.
+constexpr bool is_fine(Result result) { return result == AddResult || result == CapResult; }
+
+/// The dot product, of upper bytes and lower ones where there are two.
+template <bool Fine>
+__device__ float dot_to_float(int upper, int lower)
+{
+    return Fine ? fma_of(to_float(upper), 256.0f, to_float(lower)) : to_float(upper);
+}
+
 /// A warp's lanes are the rows of a panel twice: the even group of a pair and the odd one. The halves take the words of their
 /// groups in another order, so that they read different banks.
-template <typename W, bool Fine = false>
+template <typename W, bool Fine>
 __device__ void multiply_pair(const byte* pair, const byte* x, const float2* scales, int cols, RowSum& sum)
 {
     int group = lane_index() / PanelRows, row = lane_index() % PanelRows;
@@ -96,13 +106,8 @@ __device__ void multiply_pair(const byte* pair, const byte* x, const float2* sca
             }
         }
 
-        float value = to_float(dot), of_row = widen(*(const bf16*)(pair + group * (PanelRows * 2) + row * 2));
-        if constexpr (Fine)
-        {
-            value = fma_of(value, 256.0f, to_float(low));
-        }
-
-        sum.products = fma_of(value, of_row * scale.x, sum.products);
+        float of_row = widen(*(const bf16*)(pair + group * (PanelRows * 2) + row * 2));
+        sum.products = fma_of(dot_to_float<Fine>(dot, low), of_row * scale.x, sum.products);
     }
     else
     {
@@ -114,10 +119,16 @@ __device__ void multiply_pair(const byte* pair, const byte* x, const float2* sca
             uint2 values = *(const uint2*)(x + step * 8);
             dot = dot_signed(eight & 0x0F0F0F0F, values.x, dot);
             dot = dot_signed((eight >> 4) & 0x0F0F0F0F, values.y, dot);
+            if constexpr (Fine)
+            {
+                values = *(const uint2*)(x + cols + step * 8);
+                low = dot_signed(eight & 0x0F0F0F0F, values.x, low);
+                low = dot_signed((eight >> 4) & 0x0F0F0F0F, values.y, low);
+            }
         }
 
         const byte* of_row = pair + group * (PanelRows * 2) + row;
-        sum.products = fma_of(to_float(dot), byte_to_float(of_row[0]) * scale.x, sum.products);
+        sum.products = fma_of(dot_to_float<Fine>(dot, low), byte_to_float(of_row[0]) * scale.x, sum.products);
         sum.minima = fma_of(byte_to_float(of_row[PanelRows]), scale.y, sum.minima);
     }
 }
@@ -162,6 +173,8 @@ struct FourRounded
     {
     }
 
+    __device__ int sum() const { return (int)((a + b) + (c + d) - 4 * FloatOfZero); }
+
     /// Their lowest bytes, the first one first.
     __device__ uint bytes() const { return pick(pick(a, b, 0x0040), pick(c, d, 0x0040), 0x5410); }
 
@@ -183,7 +196,7 @@ template <bool Fine>
 __device__ float group_scale(float top, float& inverse)
 {
     constexpr float Largest = Fine ? 127.0f * 256.0f : 127.0f;
-    inverse = top > 1e-33f ? Largest * __nvvm_rcp_approx_ftz_f(top) : 0.0f;
+    inverse = top > 1e-33f ? Largest * fast_reciprocal(top) : 0.0f;
     return top * (1.0f / Largest);
 }
 
@@ -200,7 +213,7 @@ __device__ void store_group(const float4& v, bool inside, byte* bytes, int lower
 
     float scale = group_scale<Fine>(top, inverse);
     FourRounded four(v, inverse);
-    int sum = Fine ? 0 : dot_signed(four.bytes(), 0x01010101, 0); // only int4's minima ask for it
+    int sum = four.sum();
 #pragma unroll
     for (int mask = 1; mask < 8; mask *= 2)
     {
@@ -239,8 +252,8 @@ struct PanelRange
     __device__ explicit PanelRange(const PanelParts& parts)
     {
         int all = parts.end[3] / PerUnit;
-        first = (int)((long)all * block_x() / grid_x());
-        units = (int)((long)all * (block_x() + 1) / grid_x()) - first;
+        first = share_start(all, block_x());
+        units = share_start(all, block_x() + 1) - first;
         up = all;
     }
 

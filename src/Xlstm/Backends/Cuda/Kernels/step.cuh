@@ -35,6 +35,10 @@ struct MatVecArgs
     float cap;
 };
 
+/// Where a block of threads' share of things begins. In 32 bits, for a division of 64 takes longer than memory: up to 2^32 things
+/// times blocks.
+__device__ int share_start(int things, int block) { return (uint)things * (uint)block / (uint)grid_x(); }
+
 enum Input { NormInput, HeadsInput, PlainInput };
 enum Result { StoreResult, AddResult, SwiGluResult, CapResult };
 

@@ -30,7 +30,7 @@ __device__ void quantize_input(const float* x, int cols, byte* bytes, float2* sc
 template <typename W, Input In, Result Out>
 __device__ void quantized_mat_vec(const QuantizedArgs& args)
 {
-    constexpr bool Fine = Out == CapResult;
+    constexpr bool Fine = is_fine(Out);
     const MatVecArgs& a = args.product;
     float* scratch = (float*)shared_memory;                // [32]
     float* x = scratch + WarpSize;                         // [cols]

@@ -4,13 +4,21 @@
 #include "async.cuh"
 #include "step.cuh"
 
-#ifndef CONSUMERS
-#define CONSUMERS 256
-#endif
-constexpr int Consumers = CONSUMERS;
+constexpr int Consumers = 256;
 constexpr int Warps = Consumers / WarpSize;
 constexpr int Threads = Consumers + WarpSize;
 constexpr int PerVector = 8;
+
+/// Makes the barriers of a ring, a lane a stage: full, then empty. Of the warp that copies.
+__device__ void make_ring(uint full, uint empty, int stages)
+{
+    if (lane_index() < stages)
+    {
+        barrier_init(full + lane_index() * 8, 1);
+        barrier_init(empty + lane_index() * 8, Warps);
+        barrier_init_done();
+    }
+}
 
 __device__ void consumers_meet() { barrier_of_some<1, Consumers>(); }
 
@@ -134,7 +142,7 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
             }
         }
 
-        float scale = 1.0f / sqrt_of(consumers_sum(squares, scratch) / a.width + a.eps);
+        float scale = fast_inverse_root(consumers_sum(squares, scratch) * fast_reciprocal(a.width) + a.eps);
         if (a.norm_bias)
         {
 #pragma unroll
@@ -155,7 +163,8 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
     else if constexpr (Kind == HeadsInput)
     {
         // A head is a whole number of warps' vectors: dv is a multiple of 256.
-        int dv = a.width / a.heads, parts = dv / (WarpSize * PerVector);
+        uint dv = (uint)a.width / (uint)a.heads, parts = dv / (WarpSize * PerVector);
+        float inverse_dv = fast_reciprocal(dv);
         Eight gates[Vectors];
 #pragma unroll
         for (int i = 0; i < Vectors; i++)
@@ -183,9 +192,9 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
 #pragma unroll
             for (int i = 0; i < Vectors; i++)
             {
-                int first = (i * Warps + warp_index()) / parts * parts;
+                uint first = (uint)(i * Warps + warp_index()) / parts * parts;
                 of_head[i] = 0;
-                for (int part = 0; part < parts; part++)
+                for (uint part = 0; part < parts; part++)
                 {
                     of_head[i] += place[first + part];
                 }
@@ -202,7 +211,7 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
 #pragma unroll
         for (int i = 0; i < Vectors; i++)
         {
-            mean[i] /= dv;
+            mean[i] *= inverse_dv;
             float m = mean[i];
             x[i].each(zero, zero, [=](float value, float, float) { return value - m; });
             mine[i] = inside[i] ? x[i].dot(x[i]) : 0.0f;
@@ -212,7 +221,7 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
 #pragma unroll
         for (int i = 0; i < Vectors; i++)
         {
-            float scale = 1.0f / sqrt_of(variance[i] / dv + a.eps);
+            float scale = fast_inverse_root(variance[i] * inverse_dv + a.eps);
             Eight bias = zero;
             if (inside[i] && a.norm_bias)
             {

@@ -29,18 +29,12 @@ __device__ void stream_mat_vec(const StreamArgs& args)
 
     // Pairs stay together: gate and up of a unit.
     int pairs = (a.rows + 1) / 2;
-    int first = (int)((long)pairs * block_x() / grid_x()) * 2;
-    int last = min_of(a.rows, (int)((long)pairs * (block_x() + 1) / grid_x()) * 2);
+    int first = share_start(pairs, block_x()) * 2;
+    int last = min_of(a.rows, share_start(pairs, block_x() + 1) * 2);
     int count = last - first, rounds = (count + Rows - 1) / Rows;
-    if (thread_index() == 0)
+    if (warp_index() == Warps)
     {
-        for (int stage = 0; stage < args.stages; stage++)
-        {
-            barrier_init(full + stage * 8, 1);
-            barrier_init(empty + stage * 8, Warps);
-        }
-
-        barrier_init_done();
+        make_ring(full, empty, args.stages);
     }
 
     __syncthreads();

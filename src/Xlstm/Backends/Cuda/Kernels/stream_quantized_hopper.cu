@@ -25,14 +25,9 @@ __device__ void quantize_input(const Eight (&x)[Vectors], int cols, byte* bytes,
         float scale = group_scale<Fine>(top, inverse);
         FourRounded low(x[i].low, inverse), high(x[i].high, inverse);
         uint2 eight = {low.bytes(), high.bytes()};
-        int sum = 0;
-        if constexpr (!Fine)
-        {
-            sum = dot_signed(eight.x, 0x01010101, dot_signed(eight.y, 0x01010101, 0)); // int4's minima ask for it
-            sum += shuffle_xor(sum, 1);
-            sum += shuffle_xor(sum, 2);
-        }
-
+        int sum = low.sum() + high.sum();
+        sum += shuffle_xor(sum, 1);
+        sum += shuffle_xor(sum, 2);
         if (k < cols)
         {
             if constexpr (Fine)
@@ -58,8 +53,8 @@ __device__ void quantize_input(const Eight (&x)[Vectors], int cols, byte* bytes,
 template <int Vectors, typename W, Input In, Result Out>
 __device__ void stream_quantized(const QuantizedArgs& args)
 {
-    constexpr int StagePairs = W::StagePairs * Consumers / 256, StageBytes = W::HeaderBytes + StagePairs * W::PairBytes;
-    constexpr bool Fine = Out == CapResult;
+    constexpr int StagePairs = W::StagePairs, StageBytes = W::HeaderBytes + StagePairs * W::PairBytes;
+    constexpr bool Fine = is_fine(Out);
     const MatVecArgs& a = args.product;
     let_next_start();
     ulong* barriers = (ulong*)shared_memory;                       // full, then empty, [LongestRing] each
@@ -72,15 +67,9 @@ __device__ void stream_quantized(const QuantizedArgs& args)
     PanelRange<Out> range(args.parts);
     int pairs = a.cols / PairCols, count = range.count();
     long panel_bytes = W::HeaderBytes + (long)pairs * W::PairBytes;
-    if (thread_index() == 0)
+    if (warp_index() == Warps)
     {
-        for (int stage = 0; stage < args.stages; stage++)
-        {
-            barrier_init(full + stage * 8, 1);
-            barrier_init(empty + stage * 8, Warps);
-        }
-
-        barrier_init_done();
+        make_ring(full, empty, args.stages);
     }
 
     __syncthreads();
@@ -193,7 +182,7 @@ __device__ void stream_quantized(const QuantizedArgs& args)
 }
 
 #define STREAM(name, vectors, weights, in, out) \
-    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 512 / Consumers) name##_##vectors(const QuantizedArgs args) { stream_quantized<vectors, weights, in, out>(args); }
+    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) name##_##vectors(const QuantizedArgs args) { stream_quantized<vectors, weights, in, out>(args); }
 
 // The number after a name: vectors a thread, for inputs up to 2,048 columns each.
 #define STREAM_SHORT(name, weights, in, out) \

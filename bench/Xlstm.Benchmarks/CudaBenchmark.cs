@@ -23,38 +23,6 @@ internal static class CudaBenchmark
 
         long start = Stopwatch.GetTimestamp();
         string folder = Option("--model", "");
-        if (args.Contains("--pack"))
-        {
-            using Checkpoint made = Synthesizer.Open(KnownSizes.Resolve(Option("--like", "xlstm-7b")), new SynthesisOptions { Type = ElementType.BFloat16 });
-            ModelPacker.Pack(made, folder, new PackOptions { Weights = Enum.Parse<WeightFormat>(Option("--weights", "int4"), ignoreCase: true), Mix = args.Contains("--mix"), Threads = int.Parse(Option("--threads", "8")) });
-            Console.WriteLine($"packed in {Stopwatch.GetElapsedTime(start).TotalSeconds:f1} s");
-            return 0;
-        }
-
-        if (Option("--variants", "") is { Length: > 0 } variants)
-        {
-            using var keep = new CudaContext(device);
-            foreach (string variant in variants.Split(','))
-            {
-                string[] v = variant.Split(':');
-                Environment.SetEnvironmentVariable("XLSTM_Q_MODULE", v[0]);
-                Environment.SetEnvironmentVariable("XLSTM_Q_SHARED", v[1]);
-                Environment.SetEnvironmentVariable("XLSTM_Q_BLOCKS", v[2]);
-                Environment.SetEnvironmentVariable("XLSTM_Q_NEXT", v[3]);
-                using Checkpoint model = folder.Length > 0 ? Checkpoint.Open(folder) : Synthesizer.Open(KnownSizes.Resolve(Option("--like", "xlstm-7b")));
-                long begin = Stopwatch.GetTimestamp();
-                using CudaBackend tried = CudaBackend.Load([new DevicePlace(device, ModelStage.All(model.Config))], model, XlstmModel.DefaultFormat(model), Environment.ProcessorCount);
-                Console.Write($"{variant,-16} load {Stopwatch.GetElapsedTime(begin).TotalSeconds:f2} s  ");
-                Decode(tried, model.Config, 300, copy);
-                if (args.Contains("--log") && variant == variants.Split(',')[^1])
-                {
-                    Console.WriteLine(tried.CompilerLog);
-                }
-            }
-
-            return 0;
-        }
-
         using Checkpoint checkpoint = folder.Length > 0 ? Checkpoint.Open(folder) : Synthesizer.Open(KnownSizes.Resolve(Option("--like", "xlstm-7b")));
         string weights = Option("--weights", "");
         var recipe = new WeightRecipe(weights.Length > 0 ? Enum.Parse<WeightFormat>(weights, ignoreCase: true) : XlstmModel.DefaultFormat(checkpoint), args.Contains("--mix"));

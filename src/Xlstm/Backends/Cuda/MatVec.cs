@@ -42,7 +42,8 @@ internal abstract class MatVec
     /// <summary>Their shared memory, the same for all kernels of a step.</summary>
     protected const int StreamSharedBytes = 110 << 10;
 
-    protected static int NextShareBytes => int.Parse(Environment.GetEnvironmentVariable("XLSTM_Q_NEXT") ?? "32") << 10;
+    /// <summary>What a block of threads of int8 and int4 products has the L2 fetch for the next product; with bfloat16 weights it does not pay.</summary>
+    private const int NextShareBytes = 32 << 10;
 
     /// <param name="context">Where.</param>
     /// <param name="kernels">Its kernels.</param>
@@ -62,7 +63,7 @@ internal abstract class MatVec
     /// <summary>What a product's kernel is told of the one after it.</summary>
     public static NextWeights Upcoming(CudaMatrix matrix) => new()
     {
-        Address = NextShareBytes == 0 ? 0 : matrix.Address,
+        Address = matrix.IsQuantized ? matrix.Address : 0,
         Bytes = matrix.ByteLength,
         Halves = matrix.IsQuantized && matrix.Parts is { Second: > 0, Third: 0 } ? 2 : 1,
         Share = NextShareBytes,

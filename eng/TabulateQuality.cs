@@ -34,8 +34,8 @@ foreach (var (name, root) in runs)
 }
 
 Line($"");
-Line($"*int4 calibrated* is a folder of `xlstm quantize --weights int4 --calibrate TEXT`, the text being 32,000 tokens that the model wrote itself;");
-Line($"*int4 mix* keeps out_proj and proj_down at 8 bits (`--mix`). The perplexity itself is known to ± {Number(first, "perplexity_standard_error"):F2}; the ratios are known far better, since both");
+Line($"*calibrated* is a folder of `xlstm quantize --weights int4 --calibrate TEXT`, the text being 32,000 tokens that the model wrote itself;");
+Line($"*mix* keeps out_proj and proj_down at 8 bits (`--mix`). The perplexity itself is known to ± {Number(first, "perplexity_standard_error"):F2}; the ratios are known far better, since both");
 Line($"models read the same tokens.");
 Line($"");
 Line($"## By position");
@@ -54,7 +54,7 @@ Line($"");
 Line($"## By role");
 Line($"");
 Line($"One role of the matrices rounded, all others bfloat16: `Xlstm.Benchmarks roles --tokens 3000 --calibrate TEXT BOOK1 BOOK2 BOOK3`, that is 3,000 tokens of each book. Judge by the divergence: a");
-Line($"perplexity over so few tokens is off by a tenth of a per cent. What follows from it: [perplexity.md](../perplexity.md#by-role).");
+Line($"perplexity over so few tokens is off by a tenth of a per cent. What follows from it: [calibration.md](../calibration.md#by-role).");
 Line($"");
 Console.Write(File.ReadAllText(args[0]));
 return 0;

@@ -6,7 +6,7 @@
 #
 # The texts are held-out books as plain UTF-8: nothing that the model was trained on. The text that int4 is calibrated with is
 # written by the model itself, so it has nothing of theirs. What each role of the matrices costs is measured on the first 3,000
-# tokens of each text. About fifteen minutes on two cores for 60,000 tokens, half an hour for whole books.
+# tokens of each text. Half an hour on two busy cores for 60,000 tokens.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || { echo "usage: eng/measure-quality.sh TEXT..." >&2; exit 2; }
@@ -24,11 +24,11 @@ for text in "$@"; do
   files+=(--file "$text")
 done
 
-# measure NAME ARGUMENTS...: the arguments are shown in the table; a name sorts it.
+# measure NAME ARGUMENTS...: a name sorts the table. Of paths only the last part is kept: folders are this machine's affair.
 measure() {
   local name=$1
   shift
-  xlstm perplexity "${files[@]}" "$@" --json > "$work/$name.json"
+  xlstm perplexity "${files[@]}" "$@" --json | sed -E 's#"(model|file)":"[^"]*/([^"/]+)"#"\1":"\2"#g' > "$work/$name.json"
   mv "$work/$name.json" "$parts/$name.json"
 }
 
@@ -40,6 +40,8 @@ done
 xlstm quantize --weights int4 --calibrate "$work/own.txt" --output "$work/int4-calibrated"
 measure 3-int4-calibrated --model "$work/int4-calibrated" --against-model models/demo --against-weights bfloat16
 measure 4-int4-mix --weights int4 --mix --against-weights bfloat16
+xlstm quantize --weights int4 --mix --calibrate "$work/own.txt" --output "$work/int4-mix-calibrated"
+measure 5-int4-mix-calibrated --model "$work/int4-mix-calibrated" --against-model models/demo --against-weights bfloat16
 
 dotnet bench/Xlstm.Benchmarks/bin/Release/net10.0/Xlstm.Benchmarks.dll roles --tokens 3000 --calibrate "$work/own.txt" "$@" > "$work/roles.md"
 mv "$work/roles.md" "$parts/roles.md"

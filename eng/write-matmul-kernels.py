@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the unrolled matrix kernels src/Xlstm/Backends/Cpu/Kernels/MatMul{Avx512,Avx2}.{Float32,BFloat16,Int8,Int4}.cs.
+"""Writes the unrolled matrix kernels src/Xlstm/Backends/Cpu/Kernels/MatMul{Avx512,Avx2,Vnni,Portable}.{Float32,BFloat16,Int8,Int4}.cs.
 
     python3 eng/write-matmul-kernels.py            # rewrite the files
     python3 eng/write-matmul-kernels.py --check    # fail if they differ from what this script writes
@@ -19,20 +19,54 @@ SUMMARIES = {
     "Int4": "int4 panels: unsigned nibbles times signed bytes; eight steps of at most 2 * 15 * 127 stay inside 16 bits.",
 }
 
+DOT_SUMMARIES = {
+    "Int8": "int8 panels: four columns of a row are one lane of a dot product.",
+    "Int4": "int4 panels: low nibbles and high nibbles, four columns of a row each, are one lane of a dot product.",
+}
+
 
 class Isa:
-    """What differs between instruction sets. A panel's 16 rows are one vector, or two: halves l and h."""
+    """What differs between instruction sets. A panel's 16 rows are one vector, two (l and h) or four (a to d)."""
 
-    def __init__(self, name):
-        self.name = name
-        self.wide = name == "Avx512"
-        self.vector = "Vector512" if self.wide else "Vector256"
-        self.halves = [""] if self.wide else ["l", "h"]
-        self.fma = "Avx512F.FusedMultiplyAdd" if self.wide else "Fma.MultiplyAdd"
+    def __init__(self, name, bits, shapes, formats, dot=False):
+        self.name, self.bits, self.shapes, self.formats, self.dot = name, bits, shapes, formats, dot
+        self.wide = bits == 512
+        self.vector = f"Vector{bits}"
+        self.lanes = bits // 32
+        self.parts = {512: [""], 256: ["l", "h"], 128: ["a", "b", "c", "d"]}[bits]
+        self.fma = {512: "Avx512F.FusedMultiplyAdd", 256: "Fma.MultiplyAdd", 128: "Vector128.MultiplyAddEstimate"}[bits]
         self.madd = ("Avx512BW" if self.wide else "Avx2") + ".MultiplyAddAdjacent"
-        self.widen = "Avx512F.ConvertToVector512" if self.wide else "Avx2.ConvertToVector256"
-        # (panels, tokens, name): as many accumulators as there are registers for
-        self.shapes = [(4, 1, "Group4x1"), (4, 4, "Group4x4"), (2, 12, "Pair2x12")] if self.wide else [(2, 1, "Pair2x1"), (1, 4, "Single1x4"), (1, 6, "Single1x6")]
+        self.vnni = name == "Vnni"  # a dot product with unsigned weights: int8 + 128, less 128 times the activations
+
+    def offset(self, part):
+        """First of the 16 rows that a part holds."""
+        return self.parts.index(part) * self.lanes
+
+    def scale(self, at):
+        """Bytes to float32: the scales of an int8 group, bfloat16."""
+        if self.bits == 128:
+            return f"(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)({at})).AsUInt16()) << 16).AsSingle()"
+        half, widen = ("Vector256", "Avx512F.ConvertToVector512UInt32") if self.wide else ("Vector128", "Avx2.ConvertToVector256Int32")
+        return f"({widen}({half}.Load((ushort*)({at}))) << 16).AsSingle()"
+
+    def byte_scale(self, at):
+        """Bytes to float32: the scales or minima of an int4 group, unsigned bytes."""
+        if self.wide:
+            return f"Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load({at})))"
+        if self.bits == 256:
+            return f"Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)({at})).AsByte()))"
+        return f"Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(uint*)({at})).AsByte())).AsInt32())"
+
+
+# Shapes: (panels, tokens, name), as many accumulators as there are registers for.
+WIDE = [(4, 1, "Group4x1"), (4, 4, "Group4x4"), (2, 12, "Pair2x12")]
+NARROW = [(2, 1, "Pair2x1"), (1, 4, "Single1x4"), (1, 6, "Single1x6")]
+ISAS = [
+    Isa("Avx512", 512, WIDE, ["Float32", "BFloat16", "Int8", "Int4"]),
+    Isa("Avx2", 256, NARROW, ["Float32", "BFloat16", "Int8", "Int4"]),
+    Isa("Vnni", 256, NARROW, ["Int8", "Int4"], dot=True),
+    Isa("Portable", 128, NARROW, ["Int8", "Int4"], dot=True),
+]
 
 
 class Kernel:
@@ -45,15 +79,15 @@ class Kernel:
         self.lines.append(" " * indent + text if text else "")
 
     def parts(self):
-        return [(p, h) for p in self.panels for h in self.isa.halves]
+        return [(p, h) for p in self.panels for h in self.isa.parts]
 
     def declare(self, indent, element, pattern):
-        """One declaration of a vector for each panel and half; {p} and {h} stand for them."""
+        """One declaration of a vector for each panel and part; {p} and {h} stand for them."""
         vector = f"{self.isa.vector}<{element}>"
         self.emit(indent, f"{vector} " + ", ".join(pattern(p, h) for p, h in self.parts()) + ";")
 
     def result(self, p, h, t):
-        offset = p * 16 + (8 if h == "h" else 0)
+        offset = p * 16 + self.isa.offset(h)
         base = "result"
         if self.isa.wide:
             offset = (t * len(self.panels) + p) * 16
@@ -64,7 +98,7 @@ class Kernel:
         return base + (f" + {offset}" if offset else "")
 
     def begin(self, count, x):
-        isa, p = self.isa, len(self.panels)
+        isa = self.isa
         panels = "in PanelGroup panels" if isa.wide else ", ".join(f"byte* panel{i}" for i in self.panels)
         stride = ", int resultStride" if not isa.wide and len(self.tokens) == 4 else ""
         self.emit(0, "")
@@ -76,7 +110,7 @@ class Kernel:
         return f"panels.P{p}" if self.isa.wide else f"panel{p}"
 
     def prefetch(self, indent, pointer):
-        if len(self.tokens) == 1:
+        if len(self.tokens) == 1 and self.isa.bits > 128:
             for p in self.panels:
                 self.emit(indent, f"Sse.Prefetch0({pointer(p)} + PrefetchBytes);")
 
@@ -133,39 +167,81 @@ class Kernel:
 
     def scales(self):
         """Scales (and minima) of a group, float32 a row."""
-        isa, v = self.isa, self.isa.vector
+        def at(p, h, size, first):
+            offset = first + size * self.isa.offset(h)
+            return f"p{p} + (odd * 32)" + (f" + {offset}" if offset else "")
+
         if self.fmt == "Int8":
-            at = lambda p, h: f"(ushort*)(p{p} + (odd * 32){' + 16' if h == 'h' else ''})"
-            half = "Vector256" if isa.wide else "Vector128"
-            unsigned = "UInt32" if isa.wide else "Int32"
-            self.declare(12, "float", lambda p, h: f"s{p}{h} = ({isa.widen}{unsigned}({half}.Load({at(p, h)})) << 16).AsSingle()")
+            self.declare(12, "float", lambda p, h: f"s{p}{h} = {self.isa.scale(at(p, h, 2, 0))}")
             return
+        self.declare(12, "float", lambda p, h: f"s{p}{h} = d{p}{h} * {self.isa.byte_scale(at(p, h, 1, 0))}")
+        self.declare(12, "float", lambda p, h: f"m{p}{h} = dm{p}{h} * {self.isa.byte_scale(at(p, h, 1, 16))}")
 
-        def load(p, h, offset):
-            offset += 8 if h == "h" else 0
-            at = f"p{p} + (odd * 32)" + (f" + {offset}" if offset else "")
-            return f"Vector128.Load({at})" if isa.wide else f"Vector128.CreateScalarUnsafe(*(ulong*)({at})).AsByte()"
+    def weights(self, p, h):
+        offset = self.isa.offset(h) * 4
+        return f"{self.isa.vector}.Load(w{p}" + (f" + {offset})" if offset else ")")
 
-        self.declare(12, "float", lambda p, h: f"s{p}{h} = d{p}{h} * {v}.ConvertToSingle({isa.widen}Int32({load(p, h, 0)}))")
-        self.declare(12, "float", lambda p, h: f"m{p}{h} = dm{p}{h} * {v}.ConvertToSingle({isa.widen}Int32({load(p, h, 16)}))")
-
-    def multiply_integers(self, suffix, offset, weights, cast):
+    def multiply_words(self, suffix, offset, weights, element, cast, accumulator):
+        """Products of all panels first and then their sums: a processor that deals instructions out to its pipes in turn would
+        send product, sum, product, sum to pipes that do not fit them (Zen 4)."""
         for t in self.tokens:
-            self.emit(16, f"{self.isa.vector}<{cast[0]}> x{t}{suffix} = {self.isa.vector}.Create(x[{t + offset}]).{cast[1]}();")
+            self.emit(16, f"{self.isa.vector}<{element}> x{t}{suffix} = {self.isa.vector}.Create(x[{t + offset}]).{cast}();")
+            self.declare(16, accumulator, lambda p, h: f"y{p}{h}_{t}{suffix} = {self.isa.madd}({weights}{p}{h}, x{t}{suffix})")
             for p, h in self.parts():
-                self.emit(16, f"a{p}{h}_{t} += {self.isa.madd}({weights}{p}{h}, x{t}{suffix});")
+                self.emit(16, f"a{p}{h}_{t} += y{p}{h}_{t}{suffix};")
+
+    def dot(self, suffix, offset, weights):
+        for t in self.tokens:
+            self.emit(16, f"{self.isa.vector}<sbyte> x{t}{suffix} = {self.isa.vector}.Create(x[{t + offset}]).AsSByte();")
+            for p, h in self.parts():
+                self.emit(16, f"a{p}{h}_{t} = TDot.MultiplyAdd(a{p}{h}_{t}, {weights}{p}{h}, x{t}{suffix});")
+
+    def integer_step(self):
+        """The products with the next 64 bytes of each panel: four columns of its 16 rows (int8) or eight (int4)."""
+        isa, v, int8 = self.isa, self.isa.vector, self.fmt == "Int8"
+        if isa.dot:
+            element = "byte" if isa.vnni else "sbyte"
+            cast = "" if isa.vnni else ".AsSByte()"
+            if int8:
+                self.declare(16, element, lambda p, h: f"w{p}{h} = {self.weights(p, h)}" + (" ^ flip" if isa.vnni else cast))
+                self.dot("", 0, "w")
+            else:
+                self.declare(16, element, lambda p, h: f"low{p}{h} = ({self.weights(p, h)} & nibble){cast}" if cast else f"low{p}{h} = {self.weights(p, h)} & nibble")
+                self.dot("a", 0, "low")
+                self.declare(16, element, lambda p, h: f"high{p}{h} = ({self.weights(p, h)} >> 4){cast}" if cast else f"high{p}{h} = {self.weights(p, h)} >> 4")
+                self.dot("b", self.width, "high")
+        elif int8:
+            self.declare(16, "short", lambda p, h: f"q{p}{h} = {self.weights(p, h)}.AsInt16()")
+            self.declare(16, "short", lambda p, h: f"even{p}{h} = (q{p}{h} << 8) >> 8")
+            self.declare(16, "short", lambda p, h: f"odd{p}{h} = q{p}{h} >> 8")
+            for suffix, offset, weights in (("a", 0, "even"), ("b", self.width, "odd")):
+                self.multiply_words(suffix, offset, weights, "short", "AsInt16", "int")
+        else:
+            self.declare(16, "byte", lambda p, h: f"q{p}{h} = {self.weights(p, h)}")
+            self.declare(16, "byte", lambda p, h: f"low{p}{h} = q{p}{h} & nibble")
+            self.declare(16, "byte", lambda p, h: f"high{p}{h} = (q{p}{h}.AsUInt16() >> 4).AsByte() & nibble")
+            for suffix, offset, weights in (("a", 0, "low"), ("b", self.width, "high")):
+                self.multiply_words(suffix, offset, weights, "sbyte", "AsSByte", "short")
 
     def integers(self):
         """Per group of 32 columns an exact integer sum, then acc = fma(sum, weight scale * activation scale, acc)."""
         isa, v, int8 = self.isa, self.isa.vector, self.fmt == "Int8"
         group_bytes = f"PackedMatrix.{self.fmt}GroupBytes"
+        words = int8 and not isa.dot
+        header = f"(QuantizedTiles.{'Words' if words else 'Bytes'}Header * {self.width})"
         self.begin("groups", "byte* tile")
         self.emit(8, "byte* " + ", ".join(f"p{p} = {self.source(p)}" for p in self.panels) + ";")
+        if isa.vnni:
+            self.emit(8, f"{v}<float> bias = {v}.Create(QuantizedTiles.FloatBias).AsSingle();")
+        if int8 and isa.vnni:
+            self.emit(8, f"{v}<byte> flip = {v}.Create((byte)0x80);")
         if not int8:
             self.emit(8, f"{v}<byte> nibble = {v}.Create((byte)0x0F);")
-            self.emit(8, f"{v}<short> ones = {v}<short>.One;")
-            self.declare(8, "float", lambda p, h: f"d{p}{h} = {v}.Load((float*)p{p}" + (" + 8)" if h == "h" else ")"))
-            self.declare(8, "float", lambda p, h: f"dm{p}{h} = {v}.Load((float*)p{p} + {24 if h == 'h' else 16})")
+            if not isa.dot:
+                self.emit(8, f"{v}<short> ones = {v}<short>.One;")
+            row = lambda p, first: f"{v}.Load((float*)p{p}" + (f" + {first})" if first else ")")
+            self.declare(8, "float", lambda p, h: f"d{p}{h} = {row(p, isa.offset(h))}")
+            self.declare(8, "float", lambda p, h: f"dm{p}{h} = {row(p, 16 + isa.offset(h))}")
             for p in self.panels:
                 self.emit(8, f"p{p} += PackedMatrix.Int4RowBytes;")
         for t in self.tokens:
@@ -178,26 +254,24 @@ class Kernel:
         self.emit(12, "int odd = group & 1;")
         self.scales()
         self.emit(12, "byte* " + ", ".join(f"w{p} = p{p} + PackedMatrix.ScaleLine + (odd * {group_bytes})" for p in self.panels) + ";")
-        self.emit(12, f"int* x = (int*)(tile + (2 * sizeof(float) * {self.width}));")
-        accumulator = "int" if int8 else "short"
+        self.emit(12, f"int* x = (int*)(tile + {header});")
+        accumulator = "int" if int8 or isa.dot else "short"
+        if int8 and isa.vnni:
+            self.emit(12, f"int* offsets = (int*)tile + {2 * self.width};")
         for t in self.tokens:
-            self.declare(12, accumulator, lambda p, h: f"a{p}{h}_{t} = {v}<{accumulator}>.Zero")
+            zero = f"{v}<{accumulator}>.Zero"
+            if isa.vnni:
+                zero = f"{v}.Create(offsets[{t}])" if int8 else f"{v}.Create(QuantizedTiles.FloatBias)"
+            self.declare(12, accumulator, lambda p, h: f"a{p}{h}_{t} = {zero}")
         self.emit(12, f"for (int step = 0; step < {8 if int8 else 4}; step++)")
         self.emit(12, "{")
         self.prefetch(16, lambda p: f"w{p}")
-        if int8:
-            self.declare(16, "short", lambda p, h: f"q{p}{h} = {v}.Load((short*)w{p}" + (" + 16)" if h == "h" else ")"))
-            self.declare(16, "short", lambda p, h: f"even{p}{h} = (q{p}{h} << 8) >> 8")
-            self.declare(16, "short", lambda p, h: f"odd{p}{h} = q{p}{h} >> 8")
-            for suffix, offset, weights in (("a", 0, "even"), ("b", self.width, "odd")):
-                self.multiply_integers(suffix, offset, weights, ("short", "AsInt16"))
-        else:
-            self.declare(16, "byte", lambda p, h: f"q{p}{h} = {v}.Load((byte*)w{p}" + (" + 32)" if h == "h" else ")"))
-            self.declare(16, "byte", lambda p, h: f"low{p}{h} = q{p}{h} & nibble")
-            self.declare(16, "byte", lambda p, h: f"high{p}{h} = (q{p}{h}.AsUInt16() >> 4).AsByte() & nibble")
-            for suffix, offset, weights in (("a", 0, "low"), ("b", self.width, "high")):
-                self.multiply_integers(suffix, offset, weights, ("sbyte", "AsSByte"))
-        self.advance(16, 64, 2 * self.width, "w")
+        if len(self.tokens) == 12:
+            # The tile of a long row is more than a first-level cache holds, and comes from the next one each time.
+            self.emit(16, "Sse.Prefetch0((byte*)x + TilePrefetchBytes);")
+            self.emit(16, "Sse.Prefetch0((byte*)x + TilePrefetchBytes + 64);")
+        self.integer_step()
+        self.advance(16, 64, (1 if int8 and isa.dot else 2) * self.width, "w")
         self.emit(12, "}")
         self.emit(0, "")
         self.emit(12, "float* xScale = (float*)tile" + (";" if int8 else f", xSum = xScale + {self.width};"))
@@ -205,10 +279,11 @@ class Kernel:
             self.emit(12, f"{v}<float> scale{t} = {v}.Create(xScale[{t}])" + (";" if int8 else f", sum{t} = {v}.Create(-xSum[{t}]);"))
             for p, h in self.parts():
                 at = self.result(p, h, t)
-                total = f"a{p}{h}_{t}" if int8 else f"{isa.madd}(a{p}{h}_{t}, ones)"
-                value = f"{isa.fma}({v}.ConvertToSingle({total}), s{p}{h} * scale{t}, {v}.Load({at}))"
+                total = f"a{p}{h}_{t}" if int8 or isa.dot else f"{isa.madd}(a{p}{h}_{t}, ones)"
+                total = f"{total}.AsSingle() - bias" if isa.vnni else f"{v}.ConvertToSingle({total})"
+                value = f"{isa.fma}({total}, s{p}{h} * scale{t}, {v}.Load({at}))"
                 self.emit(12, f"{value if int8 else f'{isa.fma}(m{p}{h}, sum{t}, {value})'}.Store({at});")
-        self.emit(12, f"tile += (2 * sizeof(float) * {self.width}) + ({16 if int8 else 8} * sizeof(int) * {self.width});")
+        self.emit(12, f"tile += QuantizedTiles.{'Words' if words else 'Bytes'}GroupBytes * {self.width};")
         self.emit(12, "if (odd != 0)")
         self.emit(12, "{")
         for p in self.panels:
@@ -257,10 +332,14 @@ def dispatch(isa, fmt):
 
 def write(isa, fmt):
     floats = fmt in ("Float32", "BFloat16")
-    lines = ["// Written by eng/write-matmul-kernels.py.", "using System.Runtime.CompilerServices;", "using System.Runtime.Intrinsics;", "using System.Runtime.Intrinsics.X86;"]
+    lines = ["// Written by eng/write-matmul-kernels.py.", "using System.Runtime.CompilerServices;", "using System.Runtime.Intrinsics;"]
+    if isa.bits > 128:
+        lines.append("using System.Runtime.Intrinsics.X86;")
     if not (floats and isa.wide):
         lines.append("using Xlstm.Checkpoints.Packed;")
-    lines += ["", "namespace Xlstm.Backends.Cpu.Kernels;", "", f"/// <summary>{SUMMARIES[fmt]}</summary>", f"internal sealed unsafe partial class MatMul{isa.name}", "{"]
+    summary = (DOT_SUMMARIES if isa.dot else SUMMARIES)[fmt]
+    lines += ["", "namespace Xlstm.Backends.Cpu.Kernels;", "", f"/// <summary>{summary}</summary>"]
+    lines += [f"internal unsafe partial class MatMul{isa.name}{'<TDot>' if isa.dot else ''}", "{"]
     lines += dispatch(isa, fmt)
     for panels, tokens, name in isa.shapes:
         kernel = Kernel(isa, fmt, panels, tokens, name)
@@ -271,8 +350,8 @@ def write(isa, fmt):
 def main():
     check = sys.argv[1:] == ["--check"]
     stale = 0
-    for isa in (Isa("Avx512"), Isa("Avx2")):
-        for fmt in SUMMARIES:
+    for isa in ISAS:
+        for fmt in isa.formats:
             path = os.path.normpath(os.path.join(KERNELS, f"MatMul{isa.name}.{fmt}.cs"))
             text = write(isa, fmt)
             if check:

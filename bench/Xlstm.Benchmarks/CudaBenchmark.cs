@@ -11,13 +11,14 @@ namespace Xlstm.Benchmarks;
 /// <summary>A model of any size with random weights on a GPU: bandwidth of a copy, load, decode, prefill, batches.</summary>
 internal static class CudaBenchmark
 {
-    /// <param name="args">[--like SIZE] [--model FOLDER] [--weights FORMAT] [--mix] [--tokens N] [--batches 8,32] [--prefill 2048,16384] [--log].</param>
+    /// <param name="args">[--like SIZE] [--model FOLDER] [--weights FORMAT] [--mix] [--state FORMAT] [--tokens N] [--batches 8,32] [--prefill 2048,16384] [--log].</param>
     public static int Run(string[] args)
     {
         string Option(string name, string otherwise) => Array.IndexOf(args, name) is >= 0 and var i && i + 1 < args.Length ? args[i + 1] : otherwise;
         int[] Numbers(string name, string otherwise) => [.. Option(name, otherwise).Split(',', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
+        StateFormat state = Enum.Parse<StateFormat>(Option("--state", "float32"), ignoreCase: true);
         CudaDevice device = CudaDevice.Get(0);
-        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}");
+        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {state} states");
         double copy = CopyBandwidth(device);
         Console.WriteLine($"device copy                 {copy,10:f0} GB/s read + written");
 
@@ -27,7 +28,7 @@ internal static class CudaBenchmark
         string weights = Option("--weights", "");
         var recipe = new WeightRecipe(weights.Length > 0 ? Enum.Parse<WeightFormat>(weights, ignoreCase: true) : XlstmModel.DefaultFormat(checkpoint), args.Contains("--mix"));
         DevicePlace[] places = [.. ModelStage.Divide(Numbers("--stages", checkpoint.Config.NumBlocks.ToString(CultureInfo.InvariantCulture))).Select(stage => new DevicePlace(device, stage))];
-        using CudaBackend backend = CudaBackend.Load(places, checkpoint, recipe, Environment.ProcessorCount);
+        using CudaBackend backend = CudaBackend.Load(places, checkpoint, recipe, Environment.ProcessorCount, state);
         Console.WriteLine($"load                        {Stopwatch.GetElapsedTime(start).TotalSeconds,10:f2} s{(folder.Length > 0 ? "" : " (weights made up on the way)")}, {backend.Weights} weights {backend.WeightBytes / 1e9:f2} GB, workspace {backend.WorkspaceBytes / 1e9:f2} GB");
         if (args.Contains("--log"))
         {
@@ -37,7 +38,8 @@ internal static class CudaBenchmark
         XlstmConfig config = checkpoint.Config;
         foreach (int tokens in Numbers("--tokens", "200"))
         {
-            Decode(backend, config, tokens, copy);
+            Decode(backend, config, tokens, copy, shortlist: false);
+            Decode(backend, config, tokens, copy, shortlist: true);
         }
 
         foreach (int tokens in Numbers("--prefill", "128,2048,16384"))
@@ -47,13 +49,14 @@ internal static class CudaBenchmark
 
         foreach (int size in Numbers("--batches", "2,8,32"))
         {
-            Batch(backend, config, size);
+            Batch(backend, config, size, shortlist: false, copy);
+            Batch(backend, config, size, shortlist: true, copy);
         }
 
         return 0;
     }
 
-    private static double CopyBandwidth(CudaDevice device)
+    internal static double CopyBandwidth(CudaDevice device)
     {
         const long Bytes = 2L << 30;
         const int Times = 10;
@@ -75,16 +78,17 @@ internal static class CudaBenchmark
         return 2.0 * Bytes * Times / end.MillisecondsSince(begin) / 1e6;
     }
 
-    private static void Decode(CudaBackend backend, XlstmConfig config, int tokens, double copy)
+    private static void Decode(CudaBackend backend, XlstmConfig config, int tokens, double copy, bool shortlist)
     {
         using RecurrentState state = backend.CreateState();
         var logits = new float[config.VocabSize];
         int[] id = [1];
+        Shortlist? greedy = shortlist ? Greedy(config) : null;
         var times = new double[tokens];
         for (int i = -20; i < tokens; i++)
         {
             long start = Stopwatch.GetTimestamp();
-            backend.Forward([new BatchItem(state, id, Output.LastLogits, logits)]);
+            backend.Forward([Item(state, id, logits, greedy)]);
             id[0] = (id[0] * 31 + 7) % config.VocabSize;
             if (i >= 0)
             {
@@ -94,9 +98,8 @@ internal static class CudaBenchmark
 
         Array.Sort(times);
         double median = times[tokens / 2];
-        long embedding = config.TieWordEmbeddings ? 0 : PackedMatrix.ByteLength(config.VocabSize, config.EmbeddingDim, new WeightRecipe(backend.Weights).Of(TensorRole.Embeddings));
-        double bytes = backend.WeightBytes - embedding + (2.0 * sizeof(float) * RecurrentState.FloatCount(config));
-        Console.WriteLine($"decode, batch 1             {1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
+        double bytes = StepBytes(backend, config, 1);
+        Console.WriteLine($"decode, batch 1, {Wanted(shortlist),-10} {1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
     }
 
     private static void Prefill(CudaBackend backend, XlstmConfig config, int tokens)
@@ -120,7 +123,7 @@ internal static class CudaBenchmark
         Console.WriteLine($"prefill, {tokens,6} tokens      {tokens / best,10:f0} tok/s, {best * 1e3:f2} ms to the first token, best of 4; {2.0 * config.ParameterCount * tokens / best / 1e12:f0} TFLOP/s");
     }
 
-    private static void Batch(CudaBackend backend, XlstmConfig config, int size)
+    private static void Batch(CudaBackend backend, XlstmConfig config, int size, bool shortlist, double copy)
     {
         var states = new RecurrentState[size];
         try
@@ -131,7 +134,7 @@ internal static class CudaBenchmark
             }
 
             float[][] logits = [.. states.Select(_ => new float[config.VocabSize])];
-            BatchItem[] items = [.. states.Select((state, i) => new BatchItem(state, new[] { i }, Output.LastLogits, logits[i]))];
+            BatchItem[] items = [.. states.Select((state, i) => Item(state, new[] { i }, logits[i], shortlist ? Greedy(config) : null))];
             var times = new double[20];
             for (int i = -5; i < times.Length; i++)
             {
@@ -145,11 +148,26 @@ internal static class CudaBenchmark
 
             Array.Sort(times);
             double median = times[times.Length / 2];
-            Console.WriteLine($"decode, batch {size,-3}           {size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step");
+            double bytes = StepBytes(backend, config, size);
+            Console.WriteLine($"decode, batch {size,-3} {Wanted(shortlist),-8} {size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
         }
         finally
         {
             Array.ForEach(states, state => state?.Dispose());
         }
     }
+
+    /// <summary>Bytes of the weights that a step reads and of the states that it reads and writes.</summary>
+    private static double StepBytes(CudaBackend backend, XlstmConfig config, int size)
+    {
+        long embedding = config.TieWordEmbeddings ? 0 : PackedMatrix.ByteLength(config.VocabSize, config.EmbeddingDim, new WeightRecipe(backend.Weights).Of(TensorRole.Embeddings));
+        return backend.WeightBytes - embedding + (size * 2.0 * (backend.StateBytes - (sizeof(float) * (long)config.VocabSize)));
+    }
+
+    private static string Wanted(bool shortlist) => shortlist ? "greedy" : "logits";
+
+    private static Shortlist Greedy(XlstmConfig config) => new(wanted: 1, new TokenMask(config.VocabSize, _ => false));
+
+    private static BatchItem Item(RecurrentState state, int[] id, float[] logits, Shortlist? shortlist) =>
+        shortlist is null ? new BatchItem(state, id, Output.LastLogits, logits) : new BatchItem(state, id, Output.Shortlist, default, shortlist);
 }

@@ -64,6 +64,7 @@ internal static class RoleQuality
         }
 
         PredictionScore score = evaluator.Total!;
-        return string.Create(CultureInfo.InvariantCulture, $"{score.Divergence!.MeanDivergence:F6} | {100 * (score.Divergence.PerplexityRatio - 1):+0.000;-0.000} %");
+        double change = Math.Round(100 * (score.Divergence!.PerplexityRatio - 1), 3) + 0.0; // no negative zero, which would be written "-+0.000"
+        return string.Create(CultureInfo.InvariantCulture, $"{score.Divergence.MeanDivergence:F6} | {change:+0.000;-0.000} %");
     }
 }

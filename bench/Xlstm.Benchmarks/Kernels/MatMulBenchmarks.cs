@@ -1,3 +1,4 @@
+using System.Globalization;
 using BenchmarkDotNet.Attributes;
 using Xlstm.Backends.Cpu;
 using Xlstm.Backends.Cpu.Kernels;
@@ -34,32 +35,32 @@ public unsafe class MatMulBenchmarks : IKernelBenchmark, IDisposable
     [Params(WeightFormat.Float32, WeightFormat.BFloat16, WeightFormat.Int8, WeightFormat.Int4)]
     public WeightFormat Format { get; set; }
 
-    /// <summary>Tokens that share a read of the weights.</summary>
-    [Params(1, 4, 12)]
-    public int Width { get; set; }
+    /// <summary>Tokens that share a read of the weights, and where these are: two or four panels that a cache holds, or 2 GiB.</summary>
+    [Params("1 from DRAM", "1 from cache", "4 from cache", "12 from cache")]
+    public string Tokens { get; set; } = "";
 
-    /// <summary>Where the weights are: two or four panels that a cache holds, or 2 GiB.</summary>
-    [Params("cache", "DRAM")]
-    public string From { get; set; } = "";
+    private int Width => int.Parse(Tokens.AsSpan(0, Tokens.IndexOf(' ')), CultureInfo.InvariantCulture);
+
+    private bool FromDram => Tokens.EndsWith("DRAM", StringComparison.Ordinal);
 
     private int PanelsPerCall => Width == ActivationTiles.Wide ? MatMulKernel.WidePanels : MatMulKernel.GroupPanels;
 
     private long CallBytes => PanelsPerCall * PackedMatrix.PanelByteLength(Cols, Format);
 
-    private int Calls => From == "DRAM" ? (int)(DramStepBytes / CallBytes) : 1;
+    private int Calls => FromDram ? (int)(DramStepBytes / CallBytes) : 1;
 
     /// <summary>Makes weights and activations.</summary>
     [GlobalSetup]
     public void SetUp()
     {
         _kernel = MatMulKernel.For(Enum.Parse<CpuInstructionSet>(Set));
-        _weights = new NativeBuffer(From == "DRAM" ? DramBytes : CallBytes, zeroed: false);
+        _weights = new NativeBuffer(FromDram ? DramBytes : CallBytes, zeroed: false);
         for (long i = 0; i < _weights.ByteLength; i += 1 << 20)
         {
             new Span<byte>(_weights.Pointer + i, (int)Math.Min(1 << 20, _weights.ByteLength - i)).Fill(Filler);
         }
 
-        Encodings encodings = TileInputs.Of(Format);
+        Encodings encodings = _kernel.EncodingOf(Format);
         _tiles = new NativeBuffer(ActivationTiles.PaddedCount(Width) * TileInputs.TokenBytes(Cols, encodings));
         _result = new NativeBuffer(sizeof(float) * PackedMatrix.PanelRows * MatMulKernel.GroupPanels * ActivationTiles.Wide);
         _inputs = TileInputs.Lay(_tiles.Pointer, ActivationTiles.PaddedCount(Width), Cols, encodings);
@@ -85,6 +86,8 @@ public unsafe class MatMulBenchmarks : IKernelBenchmark, IDisposable
     {
         long panelBytes = PackedMatrix.PanelByteLength(Cols, Format);
         float* result = (float*)_result!.Pointer;
+        int width = Width;
+        Encodings encoding = _kernel!.EncodingOf(Format);
         for (int call = Calls; call > 0; call--)
         {
             byte* first = _weights!.Pointer + _next;
@@ -92,16 +95,16 @@ public unsafe class MatMulBenchmarks : IKernelBenchmark, IDisposable
             switch (Format)
             {
                 case WeightFormat.Float32:
-                    _kernel!.Float32(panels, Cols, _inputs.Float32, Width, result);
+                    _kernel.Float32(panels, Cols, _inputs.Float32, width, result);
                     break;
                 case WeightFormat.BFloat16:
-                    _kernel!.BFloat16(panels, Cols, _inputs.Float32, Width, result);
+                    _kernel.BFloat16(panels, Cols, _inputs.Float32, width, result);
                     break;
                 case WeightFormat.Int8:
-                    _kernel!.Int8(panels, PackedMatrix.GroupCount(Cols), _inputs.ForInt8, Width, result);
+                    _kernel.Int8(panels, PackedMatrix.GroupCount(Cols), _inputs.Tile(encoding, 0, Cols), width, result);
                     break;
                 default:
-                    _kernel!.Int4(panels, PackedMatrix.GroupCount(Cols), _inputs.ForInt4, Width, result);
+                    _kernel.Int4(panels, PackedMatrix.GroupCount(Cols), _inputs.Tile(encoding, 0, Cols), width, result);
                     break;
             }
 

@@ -26,7 +26,7 @@ public unsafe class RowBenchmarks : IKernelBenchmark, IDisposable
     [GlobalSetup]
     public void SetUp()
     {
-        _memory = new NativeBuffer((sizeof(float) * 4 * F) + QuantizedTiles.TokenBytes(F, WeightFormat.Int8));
+        _memory = new NativeBuffer((sizeof(float) * 4 * F) + TileInputs.TokenBytes(F, Encodings.Bytes));
         var random = new Random(1);
         foreach (ref float value in new Span<float>(_memory.Pointer, 3 * F))
         {
@@ -46,9 +46,9 @@ public unsafe class RowBenchmarks : IKernelBenchmark, IDisposable
     [Benchmark]
     public void SwiGlu() => Activations.SwiGlu(X, Other, F, Y);
 
-    /// <summary>Activations of D values to 8 bits, for int8 weights.</summary>
+    /// <summary>Activations of D values to 8 bits.</summary>
     [Benchmark]
-    public void Quantize() => QuantizedTiles.SetRow(new ActivationTiles(1), 0, X, D, (byte*)Y, null);
+    public void Quantize() => QuantizedTiles.SetRow(new ActivationTiles(1), 0, X, D, null, (byte*)Y);
 
     /// <summary>Frees what <see cref="SetUp"/> made.</summary>
     [GlobalCleanup]

@@ -25,6 +25,9 @@ internal sealed class ModelArguments
         DefaultValueFactory = _ => "auto",
     };
 
+    private readonly Option<StateFormat?> _state = FormatNames<StateFormat>.Option(
+        "--state", $"How a GPU holds the states of sessions: {FormatNames<StateFormat>.Names} (half the memory; default: float32)");
+
     private readonly Option<bool> _showConfig = Flag.Create("--show-config", "Print the model's configuration in the form of the official Python package");
 
     public static Option<string?> ModelOption() => new("--model", "-m")
@@ -44,6 +47,7 @@ internal sealed class ModelArguments
         command.Add(_mix);
         command.Add(_threads);
         command.Add(_device);
+        command.Add(_state);
         command.Add(_showConfig);
     }
 
@@ -54,13 +58,24 @@ internal sealed class ModelArguments
 
     /// <summary>Loads the model, with its memory, progress, configuration and warnings on stderr.</summary>
     public (XlstmModel Model, double Seconds) Load(string folder, ParseResult parsed, CancellationToken cancellationToken) =>
-        Load(folder, parsed.GetValue(_weights), device: null, parsed, cancellationToken);
+        Load(folder, Options(parsed) with { State = parsed.GetValue(_state) ?? StateFormat.Float32 }, parsed, cancellationToken);
 
-    /// <summary>As <see cref="Load(string, ParseResult, CancellationToken)"/>, with weights held otherwise than <c>--weights</c> says, and elsewhere than <c>--device</c> if not null.</summary>
-    public (XlstmModel Model, double Seconds) Load(string folder, WeightFormat? weights, string? device, ParseResult parsed, CancellationToken cancellationToken)
+    /// <summary>
+    /// As <see cref="Load(string, ParseResult, CancellationToken)"/>, a model to compare with: weights held otherwise than <c>--weights</c> says, elsewhere than
+    /// <c>--device</c> if not null, and states as exact as they can be.
+    /// </summary>
+    public (XlstmModel Model, double Seconds) LoadReference(string folder, WeightFormat? weights, string? device, ParseResult parsed, CancellationToken cancellationToken)
+    {
+        var options = Options(parsed);
+        return Load(folder, options with { Weights = weights, Device = device ?? options.Device }, parsed, cancellationToken);
+    }
+
+    private LoadOptions Options(ParseResult parsed) =>
+        new() { Weights = parsed.GetValue(_weights), Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads), Device = parsed.GetValue(_device)! };
+
+    private (XlstmModel Model, double Seconds) Load(string folder, LoadOptions options, ParseResult parsed, CancellationToken cancellationToken)
     {
         bool verbose = parsed.GetValue<bool>(VerboseName);
-        var options = new LoadOptions { Weights = weights, Mix = parsed.GetValue(_mix), Threads = parsed.GetValue(_threads), Device = device ?? parsed.GetValue(_device)! };
         long start = Stopwatch.GetTimestamp();
         using var checkpoint = Checkpoint.Open(folder);
         if (verbose || Terminal.ErrorIsTerminal)

@@ -2,37 +2,17 @@ using System.CommandLine;
 
 namespace Xlstm.Cli.Arguments;
 
-/// <summary>Weight formats by the names that options, tables and JSON give them.</summary>
+/// <summary>Weight formats by their names.</summary>
 internal static class WeightFormats
 {
-    private static readonly WeightFormat[] All = Enum.GetValues<WeightFormat>();
+    /// <inheritdoc cref="FormatNames{T}.Names"/>
+    public static string Names => FormatNames<WeightFormat>.Names;
 
-    /// <summary>All names, for help and errors.</summary>
-    public static string Names { get; } = string.Join(", ", All[..^1].Select(Name)) + " or " + Name(All[^1]);
+    public static string Name(this WeightFormat format) => FormatNames<WeightFormat>.Name(format);
 
-    public static string Name(this WeightFormat format) => format.ToString().ToLowerInvariant();
+    /// <inheritdoc cref="FormatNames{T}.Option"/>
+    public static Option<WeightFormat?> Option(string name, string description) => FormatNames<WeightFormat>.Option(name, description);
 
-    /// <summary>An option that names a format; null when it is not given.</summary>
-    public static Option<WeightFormat?> Option(string name, string description)
-    {
-        var option = new Option<WeightFormat?>(name) { HelpName = "FORMAT", Description = description };
-        option.CustomParser = result =>
-        {
-            if (Find(result.Tokens[^1].Value) is { } format)
-            {
-                return format;
-            }
-
-            result.AddError($"{name} {result.Tokens[^1].Value}: expected {Names}");
-            return null;
-        };
-        return option;
-    }
-
-    /// <summary>The format of a name in any case; null when there is none.</summary>
-    public static WeightFormat? Find(string name)
-    {
-        int index = Array.FindIndex(All, format => format.Name().Equals(name, StringComparison.OrdinalIgnoreCase));
-        return index < 0 ? null : All[index];
-    }
+    /// <inheritdoc cref="FormatNames{T}.Find"/>
+    public static WeightFormat? Find(string name) => FormatNames<WeightFormat>.Find(name);
 }

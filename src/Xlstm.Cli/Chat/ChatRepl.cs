@@ -149,7 +149,7 @@ internal sealed class ChatRepl : IDisposable
                 break;
             case "/load" when argument.Length > 0:
                 Current = await Conversation.LoadAsync(_model, _template, argument, cancellationToken).ConfigureAwait(false);
-                SessionArguments.WarnOfOtherWeights(argument, _model);
+                SessionArguments.WarnOfOtherFormats(argument, _model);
                 WriteLines([$"{Current.Turns.Count} turns, {Current.Session.Tokens.Count} tokens"]);
                 break;
             case "/params":

@@ -74,7 +74,7 @@ internal sealed class ChatCommand
 
             if (path is not null)
             {
-                SessionArguments.WarnOfOtherWeights(path, model);
+                SessionArguments.WarnOfOtherFormats(path, model);
             }
 
             var conversation = path is null

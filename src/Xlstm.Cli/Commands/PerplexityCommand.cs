@@ -14,6 +14,7 @@ internal sealed class PerplexityCommand
     private readonly Option<int?> _max = NumberRules.Positive.Option("--max-tokens", "N", "Score at most N tokens of each text (default: all)");
     private readonly Option<int?> _context = NumberRules.Positive.Option("--context", "N", "Read windows of N tokens, each from begin-of-text (default: the whole text is one stream)");
     private readonly Option<int?> _stride = NumberRules.Positive.Option("--stride", "N", "Start a window every N tokens and score its last N (default: --context)");
+    private readonly Option<int?> _pass = NumberRules.Positive.Option("--pass-tokens", "N", "Read at most N tokens a forward pass (default: as many as fit); 1 scores the arithmetic of generation");
     private readonly Option<WeightFormat?> _againstWeights = WeightFormats.Option("--against-weights", $"Compare with weights held as {WeightFormats.Names}: KL divergence and top-1 agreement");
     private readonly Option<string?> _againstModel = new("--against-model") { HelpName = "DIR", Description = "Compare with another checkpoint of the same vocabulary" };
     private readonly Option<string?> _againstDevice = new("--against-device") { HelpName = "DEVICE", Description = "Compare with the model run elsewhere: cpu, cuda, cuda:N" };
@@ -37,6 +38,7 @@ internal sealed class PerplexityCommand
         command.Add(arguments._max);
         command.Add(arguments._context);
         command.Add(arguments._stride);
+        command.Add(arguments._pass);
         command.Add(arguments._againstWeights);
         command.Add(arguments._againstModel);
         command.Add(arguments._againstDevice);
@@ -48,7 +50,7 @@ internal sealed class PerplexityCommand
 
     private async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
     {
-        var options = new EvaluationOptions { Context = parsed.GetValue(_context), Stride = parsed.GetValue(_stride) };
+        var options = new EvaluationOptions { Context = parsed.GetValue(_context), Stride = parsed.GetValue(_stride), PassTokens = parsed.GetValue(_pass) };
         if (options.Stride is not null && !(options.Stride <= options.Context))
         {
             throw new UsageException("--stride needs a --context at least as large");
@@ -109,7 +111,7 @@ internal sealed class PerplexityCommand
 
         // Only what is said to differ does.
         var held = weights ?? (other is null ? _model.Weights(parsed) : null);
-        return _model.Load(other is null ? folder : ModelLocator.Find(other), held, device, parsed, cancellationToken).Model;
+        return _model.LoadReference(other is null ? folder : ModelLocator.Find(other), held, device, parsed, cancellationToken).Model;
     }
 
     private sealed class Progress(ProgressBar bar, long before, long all) : IProgress<long>

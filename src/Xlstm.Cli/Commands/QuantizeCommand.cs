@@ -15,7 +15,7 @@ internal sealed class QuantizeCommand
     private readonly Option<string?> _calibrate = new("--calibrate")
     {
         HelpName = "TEXT",
-        Description = "A file of typical text: the model reads it, and int4's rounding errors are weighed by what its layers saw",
+        Description = "A file of typical text: the model reads it, and int4 is rounded so that errors cancel on it; slower, better text",
     };
 
     private readonly Option<bool> _mix = ModelArguments.MixOption();

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Xlstm.Cli.Arguments;
 using Xlstm.Cli.Output;
 
 namespace Xlstm.Cli.Sessions;
@@ -56,7 +57,7 @@ internal sealed class SessionArguments
     {
         if (parsed.GetValue(_session) is { } path)
         {
-            WarnOfOtherWeights(path, model);
+            WarnOfOtherFormats(path, model);
             return new OpenSession(await Session.LoadAsync(model, path, cancellationToken: cancellationToken).ConfigureAwait(false), null);
         }
 
@@ -84,12 +85,22 @@ internal sealed class SessionArguments
 
     public static string Saved(string path, Session session) => $"Session of {session.Tokens.Count} tokens saved to {path} ({Quantity.Bytes(new FileInfo(path).Length)})";
 
-    public static void WarnOfOtherWeights(string path, XlstmModel model)
+    public static void WarnOfOtherFormats(string path, XlstmModel model)
     {
-        if (SessionFile.ReadInfo(path).Weights is var weights && weights != model.Weights)
+        var file = SessionFile.ReadInfo(path);
+        if (file.Weights != model.Weights)
         {
-            Terminal.WriteWarning($"{path} was made with {weights.ToString().ToLowerInvariant()} weights and goes on with {model.Weights.ToString().ToLowerInvariant()}: the text may differ");
+            Warn("weights", file.Weights, model.Weights);
         }
+
+        if (file.StateFormat != model.StateFormat)
+        {
+            Warn("a state", file.StateFormat, model.StateFormat);
+        }
+
+        void Warn<T>(string what, T was, T now)
+            where T : struct, Enum =>
+            Terminal.WriteWarning($"{path} was saved with {what} of {FormatNames<T>.Name(was)} and goes on with {FormatNames<T>.Name(now)}: the text may differ");
     }
 }
 

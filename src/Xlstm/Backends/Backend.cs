@@ -11,14 +11,18 @@ internal enum Output
 
     /// <summary>Logits after every token of the item, [T, V].</summary>
     AllLogits,
+
+    /// <summary>Of the logits after the item's last token those that its sampler looks at; all of them stay with the state.</summary>
+    Shortlist,
 }
 
 /// <summary>One sequence's share of a batch: tokens to feed and what to hand back. Prefill, decode and batched decode differ only in how many items and tokens there are.</summary>
 /// <param name="State">The sequence's state, moved on in place. No two items of a batch may share one.</param>
 /// <param name="Tokens">At least one token id, each in [0, V).</param>
-/// <param name="Output">What to write to <paramref name="Logits"/>.</param>
-/// <param name="Logits">float32 [V] or [T, V] as <paramref name="Output"/> says; otherwise unused.</param>
-internal readonly record struct BatchItem(RecurrentState State, ReadOnlyMemory<int> Tokens, Output Output, Memory<float> Logits);
+/// <param name="Output">What is wanted.</param>
+/// <param name="Logits">float32 [V] or [T, V] to write, as <paramref name="Output"/> says; otherwise unused.</param>
+/// <param name="Shortlist">Says what the sampler looks at and takes it, for <see cref="Output.Shortlist"/>.</param>
+internal readonly record struct BatchItem(RecurrentState State, ReadOnlyMemory<int> Tokens, Output Output, Memory<float> Logits, Shortlist? Shortlist = null);
 
 /// <summary>Where the arithmetic happens. It knows tensors and states, nothing of requests. Thread-safe: calls of <see cref="Forward"/> take turns.</summary>
 internal abstract class Backend : IDisposable
@@ -47,13 +51,16 @@ internal abstract class Backend : IDisposable
     /// <summary>Most tokens, over all items, that one call of <see cref="Forward"/> takes.</summary>
     public abstract int MaxBatchTokens { get; }
 
+    /// <summary>The most that a shortlist may want; 0 where there are none, since the host has all logits anyway.</summary>
+    public virtual int MaxShortlist => 0;
+
     /// <summary>Tokens of a long prompt that are not worth cutting: at most <see cref="MaxBatchTokens"/>.</summary>
     public abstract int SmallestChunk { get; }
 
     /// <summary>A state before the first token: all zero.</summary>
     public abstract RecurrentState CreateState();
 
-    /// <summary>Moves every item's state on by its tokens and writes the logits asked for. The result of an item does not depend on the others.</summary>
+    /// <summary>Moves every item's state on by its tokens and hands back what it asks for. The result of an item does not depend on the others.</summary>
     /// <param name="items">At least one item; at most <see cref="MaxBatchTokens"/> tokens in all.</param>
     public abstract void Forward(ReadOnlySpan<BatchItem> items);
 

@@ -16,7 +16,7 @@ internal sealed unsafe class ModelCalibrator : IDisposable
     /// <summary>Fewest tokens that say anything.</summary>
     public const int MinTokens = 2;
 
-    // Share of the mean of the diagonal of X^T X. Measured between 0.001 and 0.2: docs/perplexity.md.
+    // Share of the mean of the diagonal of X^T X. Measured between 0.001 and 0.2: docs/calibration.md.
     private const float Damping = 0.05f;
 
     private readonly Checkpoint _checkpoint;

@@ -12,12 +12,20 @@ public sealed record EvaluationOptions
     /// <summary>Tokens from one window's start to the next; null: <see cref="Context"/>. A window after the first scores its last <c>Stride</c> tokens and reads the others as context.</summary>
     public int? Stride { get; init; }
 
+    /// <summary>Most tokens of a forward pass; null: as many as fit. What rounds between passes shows with fewer: 1 scores the arithmetic of generation.</summary>
+    public int? PassTokens { get; init; }
+
     /// <exception cref="XlstmException">An option is out of its range.</exception>
     internal void Validate()
     {
         if (Context is < 1)
         {
             throw new XlstmException($"context is {Context}, expected at least 1");
+        }
+
+        if (PassTokens is < 1)
+        {
+            throw new XlstmException($"tokens of a pass are {PassTokens}, expected at least 1");
         }
 
         if (Stride is { } stride && (Context is not { } context || stride < 1 || stride > context))

@@ -41,7 +41,7 @@ public sealed class TextEvaluator : IDisposable
             throw new XlstmException($"{reference.Folder}: has a vocabulary of {reference.Config.VocabSize}, but {model.Folder} one of {vocabSize}: their distributions cannot be compared");
         }
 
-        int most = Math.Min(model.Backend.MaxBatchTokens, reference?.Backend.MaxBatchTokens ?? int.MaxValue);
+        int most = Math.Min(_options.PassTokens ?? int.MaxValue, Math.Min(model.Backend.MaxBatchTokens, reference?.Backend.MaxBatchTokens ?? int.MaxValue));
         _chunk = (int)Math.Clamp(LogitBytes / (sizeof(float) * (long)vocabSize), 1, most);
         _ids = new int[_chunk];
         _predictions = new Prediction[_chunk];

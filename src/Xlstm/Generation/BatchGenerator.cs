@@ -82,7 +82,7 @@ public sealed class BatchGenerator
         int room = _model.Backend.MaxBatchTokens - _active.Count;
         foreach (GenerationEntry entry in _active)
         {
-            BatchItem item = entry.Session.NextItem(1 + room);
+            BatchItem item = entry.Session.NextItem(1 + room, entry.Run.Shortlist);
             room -= item.Tokens.Length - 1;
             _batch.Add(item);
             _items.Add(entry);
@@ -97,7 +97,7 @@ public sealed class BatchGenerator
                 session.Fed(_batch[i]);
                 if (session.Waiting == 0)
                 {
-                    _made.Add(new BatchToken(session, run.Next(session.LastLogits)));
+                    _made.Add(new BatchToken(session, run.Next()));
                 }
             }
         }

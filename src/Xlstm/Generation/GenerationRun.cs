@@ -1,3 +1,5 @@
+using Xlstm.Backends;
+
 namespace Xlstm.Generation;
 
 /// <summary>One generation under way on a session: from logits to the next token and its text, until something ends it.</summary>
@@ -25,9 +27,13 @@ internal sealed class GenerationRun
             _stops = tokenizer is null ? throw new XlstmException($"{model.Folder}: has no tokenizer.json, so stop strings cannot be found") : new StopStringFilter(options.StopStrings);
         }
 
-        // A row of the vocabulary without a token behind it is padding of the matrix: it was never trained.
-        _sampler = new Sampler(
-            options.Sampling, model.Config.VocabSize, id => (options.IgnoreEndOfText && id == model.EndOfText) || (tokenizer is not null && !tokenizer.HasToken(id)));
+        TokenMask forbidden = model.ForbiddenTokens(endOfText: options.IgnoreEndOfText);
+        _sampler = new Sampler(options.Sampling, model.Config.VocabSize, forbidden.Contains);
+        if (options.TopLogProbabilities == 0 && _sampler.Decisive > 0 && _sampler.Decisive <= model.Backend.MaxShortlist)
+        {
+            Shortlist = new Shortlist(_sampler.Decisive, forbidden);
+        }
+
         _detokenizer = tokenizer?.CreateDetokenizer();
         if (session.Tokens.Count == 0)
         {
@@ -42,19 +48,21 @@ internal sealed class GenerationRun
         IsFinished = options.MaxNewTokens == 0;
     }
 
+    /// <summary>What it looks at of the next logits; null if that may be any of them.</summary>
+    public Shortlist? Shortlist { get; }
+
     /// <summary>Whether the last token has been made.</summary>
     public bool IsFinished { get; private set; }
 
-    /// <summary>Chooses the next token and queues it on the session, unless it ends the text.</summary>
-    /// <param name="logits">float32 [V], after the session's last token.</param>
-    public GeneratedToken Next(ReadOnlySpan<float> logits)
+    /// <summary>Chooses the token after the session's last, which has been fed, and queues it on the session, unless it ends the text.</summary>
+    public GeneratedToken Next()
     {
-        int id = _sampler.Sample(logits);
+        int id = Choose();
         _made++;
         (float own, TokenLogProbability[]? top) = (float.NaN, null);
         if (_options.TopLogProbabilities > 0)
         {
-            (own, top) = LogProbabilities.Of(logits, id, _options.TopLogProbabilities);
+            (own, top) = LogProbabilities.Of(_session.LastLogits, id, _options.TopLogProbabilities);
         }
 
         string text = "";
@@ -85,6 +93,18 @@ internal sealed class GenerationRun
 
         IsFinished = reason != FinishReason.None;
         return new GeneratedToken { Id = id, Text = text, FinishReason = reason, LogProbability = own, TopLogProbabilities = top };
+    }
+
+    private int Choose()
+    {
+        if (Shortlist is not { Count: > 0 } best)
+        {
+            return _sampler.Sample(_session.LastLogits);
+        }
+
+        int id = _sampler.Sample(best);
+        best.Clear();
+        return id;
     }
 
     private void Queue(int id)

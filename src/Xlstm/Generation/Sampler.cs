@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Xlstm.Backends;
 
 namespace Xlstm.Generation;
 
@@ -72,6 +73,9 @@ internal sealed class Sampler
         _random = new Xoshiro256(options.Seed ?? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong))));
     }
 
+    /// <summary>How many of the highest logits decide the choice; 0 if all of them do, or the history.</summary>
+    public int Decisive => _penalties is not null || _biases.Length > 0 ? 0 : _temperature == 0 ? 1 : _topK;
+
     /// <summary>Tells the history of a token: those of the prompt count for the repetition penalty, generated ones for all penalties.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The id is not in [0, V).</exception>
     public void Accept(int id, bool generated)
@@ -116,6 +120,33 @@ internal sealed class Sampler
         }
 
         Gather(LowerBoundOfTopK());
+        return Choose(highest);
+    }
+
+    /// <summary>Chooses the token that <see cref="Sample(ReadOnlySpan{float})"/> would choose from all logits, bit for bit the same draw.</summary>
+    /// <param name="best">The highest logits of the tokens that are not forbidden, at least <see cref="Decisive"/> of them or all, and all that tie with them.</param>
+    public int Sample(Shortlist best)
+    {
+        float highest = float.NegativeInfinity;
+        foreach (float logit in best.Logits)
+        {
+            highest = MathF.Max(highest, logit);
+        }
+
+        if (_temperature == 0)
+        {
+            return best.Ids[best.Logits.IndexOf(highest)];
+        }
+
+        best.Ids.CopyTo(_ids);
+        best.Logits.CopyTo(_scores);
+        _count = best.Count;
+        return Choose(highest);
+    }
+
+    /// <summary>Chooses among the candidates, which are in the order of their ids and hold all that top-k keeps.</summary>
+    private int Choose(float highest)
+    {
         if (_topK > 0 && _topK < _count)
         {
             Keep(RankCut.Find(_scores.AsSpan(0, _count), [], _topK), weighted: false);

@@ -36,6 +36,10 @@ internal abstract class RecurrentState(XlstmConfig config) : IDisposable
     /// <summary>Replaces the whole state by another of the same backend and sizes, without leaving the device. Returns when <paramref name="source"/> may be changed again.</summary>
     public abstract void CopyFrom(RecurrentState source);
 
+    /// <summary>Copies out the logits after the last token, which stay with the state when a batch made a shortlist of them.</summary>
+    /// <param name="destination">float32 [V].</param>
+    public virtual void CopyLogitsTo(Span<float> destination) => throw new InvalidOperationException("no logits stay with the states of this device");
+
     /// <summary>Copies the whole state out.</summary>
     /// <param name="destination">float32 [<see cref="FloatCount"/>].</param>
     public void CopyTo(Span<float> destination)

@@ -15,6 +15,9 @@ public sealed class XlstmModel : IDisposable
     // The runtime, the reading threads' buffers and the code itself.
     private const long ProcessBytes = 256L << 20;
 
+    private readonly Lazy<TokenMask> _padding;
+    private readonly Lazy<TokenMask> _paddingAndEnd;
+
     internal XlstmModel(Checkpoint checkpoint, Tokenizer? tokenizer, GenerationOptions defaultGeneration, Backend backend, DeviceChoice? device = null)
     {
         Folder = checkpoint.Folder;
@@ -28,6 +31,8 @@ public sealed class XlstmModel : IDisposable
         EndOfText = tokenizer?.EndOfText ?? TokenId(checkpoint, "eos_token_id") ?? 0;
         WhyNoGpu = device?.WhyNoGpu;
         Warnings = [.. WarningsOf(checkpoint, tokenizer), .. device is { HasGpu: true, WhyNoGpu: { } why } ? [$"runs on the CPU: {why}"] : Array.Empty<string>()];
+        _padding = new(() => new TokenMask(Config.VocabSize, id => Tokenizer?.HasToken(id) == false));
+        _paddingAndEnd = new(() => new TokenMask(Config.VocabSize, id => id == EndOfText || Tokenizer?.HasToken(id) == false));
     }
 
     /// <summary>The checkpoint's folder.</summary>
@@ -85,6 +90,10 @@ public sealed class XlstmModel : IDisposable
 
     internal StatePool States { get; }
 
+    /// <summary>Tokens that are never chosen: rows of the vocabulary without a token behind them, which pad the matrix and were never trained.</summary>
+    /// <param name="endOfText">Whether the end of text is one of them.</param>
+    internal TokenMask ForbiddenTokens(bool endOfText) => (endOfText ? _paddingAndEnd : _padding).Value;
+
     /// <summary>Loads a checkpoint folder: config.json, safetensors in any layout, tokenizer.json if there is one.</summary>
     /// <param name="folder">The checkpoint's folder.</param>
     /// <param name="options">How weights are held and run.</param>
@@ -124,7 +133,7 @@ public sealed class XlstmModel : IDisposable
         bool isCpu = device.Places.Count == 0;
         if (isCpu && options.State != StateFormat.Float32)
         {
-            throw new XlstmException("states are held as float32 on the CPU: bfloat16 states need a GPU (--device cuda)");
+            throw new XlstmException($"bfloat16 states need a GPU, the CPU's are float32{(device.WhyNoGpu is { } why ? $": {why}" : "")}");
         }
 
         if (options.CheckMemory && isCpu)

@@ -51,7 +51,9 @@ internal sealed class PrefixCacheFolder
                 continue;
             }
 
-            if (found.header.Fingerprint == _model.Fingerprint && found.header.Weights == _model.Weights && found.header.Position == found.tokens.Length && found.tokens.Length > 0)
+            SessionFileHeader header = found.header;
+            bool ours = header.Fingerprint == _model.Fingerprint && header.Weights == _model.Weights && header.StateFormat == _model.StateFormat;
+            if (ours && header.Position == found.tokens.Length && found.tokens.Length > 0)
             {
                 yield return (new CachedFile(info.FullName, info.Length), found.tokens);
             }
@@ -62,12 +64,12 @@ internal sealed class PrefixCacheFolder
     /// <exception cref="XlstmException">The file cannot be written.</exception>
     public CachedFile Write(int[] tokens, StateMark mark)
     {
-        // Different weight formats make different states of the same tokens.
-        byte[] name = XxHash128.Hash([.. Encoding.UTF8.GetBytes($"{_model.Fingerprint} {_model.Weights} "), .. MemoryMarshal.AsBytes(tokens.AsSpan())]);
+        // Different formats make different states of the same tokens.
+        byte[] name = XxHash128.Hash([.. Encoding.UTF8.GetBytes($"{_model.Fingerprint} {_model.Weights} {_model.StateFormat} "), .. MemoryMarshal.AsBytes(tokens.AsSpan())]);
         string path = Path.Combine(_folder, Convert.ToHexStringLower(name) + Extension);
         var segments = new SegmentLog();
         segments.Add(tokens.Length);
-        SessionFileWriter.Write(path, _model, tokens, segments, mark, StateFormat.Float32, "", CancellationToken.None);
+        SessionFileWriter.Write(path, _model, tokens, segments, mark, _model.StateFormat, "", CancellationToken.None);
         return new CachedFile(path, new FileInfo(path).Length);
     }
 

@@ -7,12 +7,12 @@ public sealed partial class Session
 {
     /// <summary>Saves the session as it is now; it may go on meanwhile. As <see cref="Snapshot.SaveAsync"/>.</summary>
     /// <param name="path">The file; replaced in one step if it exists.</param>
-    /// <param name="format">How the state is held.</param>
+    /// <param name="format">How the file holds the state; null as the model does, which loses nothing.</param>
     /// <param name="note">A text of the caller's own, which <see cref="SessionFile.ReadInfo"/> gives back.</param>
     /// <param name="cancellationToken">Ends the save; the old file stays.</param>
     /// <exception cref="XlstmException">The file cannot be written; the old one stays.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
-    public async Task SaveAsync(string path, StateFormat format = StateFormat.Float32, string note = "", CancellationToken cancellationToken = default)
+    public async Task SaveAsync(string path, StateFormat? format = null, string note = "", CancellationToken cancellationToken = default)
     {
         using Snapshot snapshot = Snapshot();
         await snapshot.SaveAsync(path, format, note, cancellationToken).ConfigureAwait(false);
@@ -20,7 +20,7 @@ public sealed partial class Session
 
     /// <summary>
     /// A session that stands where a saved one stood, on any device. What comes next is bit for bit what came next then, on
-    /// the same device, with the same weight format and a state saved as <see cref="StateFormat.Float32"/>.
+    /// the same device, with the same formats of weights and state, unless a float32 state was saved as <see cref="StateFormat.BFloat16"/>.
     /// </summary>
     /// <param name="model">The model that the file is of.</param>
     /// <param name="path">The file.</param>

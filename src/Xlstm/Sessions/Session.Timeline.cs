@@ -50,7 +50,11 @@ public sealed partial class Session
         ObjectDisposedException.ThrowIf(_disposed, this);
         var fork = new Session(Model, _history.Fork(), _cache, _state.Share()) { _fed = _fed, _chunk = _chunk, _segments = new SegmentLog(_segments.Runs) };
         fork._tokens.AddRange(CollectionsMarshal.AsSpan(_tokens));
-        _logits.CopyTo(fork._logits, 0);
+        if (_fed > 0)
+        {
+            LastLogits.CopyTo(fork._logits);
+        }
+
         return fork;
     }
 
@@ -153,7 +157,7 @@ public sealed partial class Session
     }
 
     /// <summary>The present state, its hold the caller's. At least one token has been fed.</summary>
-    internal StateMark MarkHere() => new(_fed, _state.Share(), [.. _logits]);
+    internal StateMark MarkHere() => new(_fed, _state.Share(), LastLogits.ToArray());
 
     /// <param name="mark">Still the caller's; null is the state before the first token.</param>
     private void SetState(StateMark? mark)
@@ -162,6 +166,7 @@ public sealed partial class Session
         _state.Release();
         _state = state;
         _fed = mark?.Position ?? 0;
+        _logitsStayed = false;
         mark?.Logits.CopyTo(_logits, 0);
     }
 
@@ -184,6 +189,7 @@ public sealed partial class Session
         _state.Release();
         _state = new SharedState(Model.States, state);
         _fed = mark.Position;
+        _logitsStayed = false;
         mark.Logits.CopyTo(_logits, 0);
     }
 

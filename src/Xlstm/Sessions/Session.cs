@@ -22,13 +22,14 @@ public sealed partial class Session : IDisposable
 
     private readonly List<int> _tokens = [];
     private readonly int[] _ids;
-    private readonly float[] _logits; // those after the first _fed tokens, whenever _fed > 0
+    private readonly float[] _logits; // read through LastLogits
     private readonly StateHistory _history;
     private readonly PrefixCache? _cache;
     private SharedState _state;
     private SegmentLog _segments = new();
     private int _fed;
     private int _chunk;
+    private bool _logitsStayed; // with the state on the device
     private bool _disposed;
 
     internal Session(XlstmModel model, SnapshotPolicy? snapshots = null, PrefixCache? cache = null)
@@ -57,7 +58,7 @@ public sealed partial class Session : IDisposable
         get
         {
             FeedTo(_tokens.Count, null, CancellationToken.None);
-            return _fed == 0 ? [] : _logits;
+            return _fed == 0 ? [] : LastLogits;
         }
     }
 
@@ -151,12 +152,12 @@ public sealed partial class Session : IDisposable
     public async IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationOptions? options = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         var run = new GenerationRun(this, options ?? Model.DefaultGeneration);
-        var step = new BackgroundStep(() => FeedTo(_tokens.Count, null, cancellationToken));
+        var step = new BackgroundStep(() => FeedTo(_tokens.Count, null, cancellationToken, shortlist: run.Shortlist));
         while (!run.IsFinished)
         {
             cancellationToken.ThrowIfCancellationRequested();
             await step.RunAsync().ConfigureAwait(false);
-            yield return run.Next(_logits);
+            yield return run.Next();
         }
     }
 
@@ -173,11 +174,17 @@ public sealed partial class Session : IDisposable
 
     /// <summary>The next waiting tokens as an item of a batch; <see cref="Fed"/> follows once it has run.</summary>
     /// <param name="most">Most tokens to take, at least 1.</param>
-    internal BatchItem NextItem(int most)
+    /// <param name="shortlist">What a sampler looks at of the logits after the last waiting token; null if anybody may look at all of them.</param>
+    internal BatchItem NextItem(int most, Shortlist? shortlist = null)
     {
         int planned = _segments.Length > _fed ? _segments.EndAfter(_fed) - _fed : int.MaxValue;
         int count = Math.Min(Math.Min(Waiting, planned), most);
         System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_tokens).Slice(_fed, count).CopyTo(_ids);
+        shortlist?.Clear();
+        if (shortlist is not null && count == Waiting)
+        {
+            return new BatchItem(OwnState(), _ids.AsMemory(0, count), Output.Shortlist, default, shortlist);
+        }
 
         // One position's logits are a small share of any pass, and a session that stops after it can go on sampling.
         return new BatchItem(OwnState(), _ids.AsMemory(0, count), Output.LastLogits, _logits);
@@ -194,14 +201,27 @@ public sealed partial class Session : IDisposable
         }
 
         _fed = end;
+        _logitsStayed = item.Output == Output.Shortlist;
         if (_history.IsDue(_fed))
         {
             Mark();
         }
     }
 
-    /// <summary>The logits that the last batch wrote.</summary>
-    internal ReadOnlySpan<float> LastLogits => _logits;
+    /// <summary>The logits after the tokens fed, float32 [V]; at least one has been. Where only a shortlist of them came to the host, they are fetched now.</summary>
+    internal ReadOnlySpan<float> LastLogits
+    {
+        get
+        {
+            if (_logitsStayed)
+            {
+                _state.State.CopyLogitsTo(_logits);
+                _logitsStayed = false;
+            }
+
+            return _logits;
+        }
+    }
 
     /// <summary>Feeds what waits, by way of the prefix cache if there is one.</summary>
     /// <returns>Tokens that forward passes read; the others were in the cache.</returns>
@@ -223,7 +243,7 @@ public sealed partial class Session : IDisposable
         return _fed - start - skipped;
     }
 
-    private void FeedTo(int end, IProgress<int>? progress, CancellationToken cancellationToken, int? progressStart = null)
+    private void FeedTo(int end, IProgress<int>? progress, CancellationToken cancellationToken, int? progressStart = null, Shortlist? shortlist = null)
     {
         int start = progressStart ?? _fed;
         while (_fed < end)
@@ -231,7 +251,7 @@ public sealed partial class Session : IDisposable
             cancellationToken.ThrowIfCancellationRequested();
             long began = Stopwatch.GetTimestamp();
             bool isPlanned = _segments.Length > _fed;
-            BatchItem item = NextItem(Math.Min(isPlanned ? _ids.Length : _chunk, end - _fed));
+            BatchItem item = NextItem(Math.Min(isPlanned ? _ids.Length : _chunk, end - _fed), shortlist);
             Model.Backend.Forward([item]);
             Fed(item);
             if (item.Tokens.Length == _chunk)

@@ -50,12 +50,12 @@ public sealed class Snapshot : IDisposable
 
     /// <summary>Saves the snapshot to a file that <see cref="Session.LoadAsync"/> reads. The bytes go to a temporary file that takes the name once it is whole and on the disk.</summary>
     /// <param name="path">The file; replaced in one step if it exists.</param>
-    /// <param name="format">How the state is held.</param>
+    /// <param name="format">How the file holds the state; null as the model does, which loses nothing.</param>
     /// <param name="note">A text of the caller's own, which <see cref="SessionFile.ReadInfo"/> gives back.</param>
     /// <param name="cancellationToken">Ends the save; the old file stays.</param>
     /// <exception cref="XlstmException">The file cannot be written; the old one stays.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
-    public async Task SaveAsync(string path, StateFormat format = StateFormat.Float32, string note = "", CancellationToken cancellationToken = default)
+    public async Task SaveAsync(string path, StateFormat? format = null, string note = "", CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(note);
@@ -64,7 +64,7 @@ public sealed class Snapshot : IDisposable
         StateMark? mark = Mark?.Share();
         try
         {
-            await Task.Run(() => SessionFileWriter.Write(path, Model, _tokens, Segments, mark, format, note, cancellationToken), cancellationToken).ConfigureAwait(false);
+            await Task.Run(() => SessionFileWriter.Write(path, Model, _tokens, Segments, mark, format ?? Model.StateFormat, note, cancellationToken), cancellationToken).ConfigureAwait(false);
         }
         finally
         {

@@ -9,6 +9,7 @@ using Xunit;
 namespace Xlstm.Tests.Cuda;
 
 /// <summary>int8 and int4 weights on the GPU against the CPU with the same weights: sizes that end within a group or a panel, all configs, wide models, packed folders.</summary>
+[Collection(GpuTests.Name)]
 public class CudaQuantizedTests
 {
     private static readonly int[][] Splits = [[1], [150], [64, 1, 1, 37], [3, 100]];

@@ -5,6 +5,7 @@ using Xunit;
 namespace Xlstm.Tests.Cuda;
 
 /// <summary>A model on several GPUs gives the bits that it gives on one: for a step, a prompt, and a batch of both, states included.</summary>
+[Collection(GpuTests.Name)]
 public class CudaStageTests
 {
     [Theory]

@@ -20,11 +20,11 @@ internal static class Gpu
         }
     }
 
-    public static CudaBackend Load(string folder, WeightRecipe recipe)
+    public static CudaBackend Load(string folder, WeightRecipe recipe, StateFormat state = StateFormat.Float32)
     {
         CudaDevice device = Device;
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        return CudaBackend.Load([new DevicePlace(device, ModelStage.All(checkpoint.Config))], checkpoint, recipe, threads: 2);
+        return CudaBackend.Load([new DevicePlace(device, ModelStage.All(checkpoint.Config))], checkpoint, recipe, threads: 2, state);
     }
 
     /// <summary>A model cut into stages that all lie on the one GPU: what several GPUs do, but for where the memory is.</summary>

@@ -50,6 +50,17 @@ public sealed class TextEvaluatorTests(TextEvaluatorTests.Models models) : IClas
         Assert.Equal(expected / ids.Length, score.NatsPerToken, 1e-9);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    public void FewTokensAPassScoreTheSame(int passTokens)
+    {
+        using TextEvaluator few = new(models.Exact, options: new EvaluationOptions { PassTokens = passTokens, Context = 30, Stride = 11 }), many = new(models.Exact, options: new EvaluationOptions { Context = 30, Stride = 11 });
+        Assert.Equal(
+            many.Add(_ids.AsSpan(0, 50), cancellationToken: TestContext.Current.CancellationToken),
+            few.Add(_ids.AsSpan(0, 50), cancellationToken: TestContext.Current.CancellationToken));
+    }
+
     [Fact]
     public void PositionsDoubleAndHoldEveryTokenOnce()
     {
@@ -101,6 +112,7 @@ public sealed class TextEvaluatorTests(TextEvaluatorTests.Models models) : IClas
         Assert.Null(evaluator.Total);
         Assert.Throws<XlstmException>(() => new TextEvaluator(models.Exact, options: new EvaluationOptions { Stride = 5 }));
         Assert.Throws<XlstmException>(() => new TextEvaluator(models.Exact, options: new EvaluationOptions { Context = 4, Stride = 5 }));
+        Assert.Throws<XlstmException>(() => new TextEvaluator(models.Exact, options: new EvaluationOptions { PassTokens = 0 }));
         using XlstmModel other = XlstmModel.Load(TestData.Reference("tiny-single"));
         Assert.Contains("vocabulary", Assert.Throws<XlstmException>(() => new TextEvaluator(models.Exact, other)).Message, StringComparison.Ordinal);
     }

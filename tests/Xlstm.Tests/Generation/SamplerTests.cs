@@ -1,4 +1,6 @@
+using Xlstm.Backends;
 using Xlstm.Generation;
+using Xlstm.Tests.Sessions;
 using Xunit;
 
 namespace Xlstm.Tests.Generation;
@@ -350,5 +352,50 @@ public class SamplerTests
         Assert.Equal([11091344671253066420UL, 13793997310169335082UL, 1900383378846508768UL], Enumerable.Range(0, 3).Select(_ => zero.NextUInt64()));
         var random = new Xoshiro256(1234567);
         Assert.All(Enumerable.Range(0, 1000), _ => Assert.InRange(random.NextDouble(), 0, 1 - (1.0 / (1UL << 53))));
+    }
+
+    // Risk: a token chosen from the highest logits alone is another than all logits give, so that a device's text differs.
+    [Fact]
+    public void AShortlistGivesTheDrawsOfAllLogits()
+    {
+        var random = new Random(11);
+        for (int round = 0; round < 200; round++)
+        {
+            int count = random.Next(2, 300);
+            var forbidden = new TokenMask(count, id => id > 0 && random.Next(10) == 0);
+            SamplingOptions options = new()
+            {
+                Greedy = random.Next(4) == 0,
+                Temperature = random.Next(5) * 0.5f,
+                TopK = random.Next(1, 50),
+                TopP = random.Next(2) == 0 ? 1 : 0.05f + (0.9f * random.NextSingle()),
+                MinP = random.Next(2) * 0.1f,
+                Seed = (ulong)round,
+            };
+            Sampler ofAll = new(options, count, forbidden.Contains), ofBest = new(options, count, forbidden.Contains);
+            var shortlist = new Shortlist(ofBest.Decisive, forbidden);
+            for (int draw = 0; draw < 20; draw++)
+            {
+                float[] logits = round % 2 == 0 ? Gaussian(random, count, 2) : [.. Enumerable.Range(0, count).Select(_ => (float)random.Next(-2, 9) / 2)];
+                ShortlistBackend.Fill(shortlist, logits);
+                Assert.Equal(ofAll.Sample(logits), ofBest.Sample(shortlist));
+            }
+        }
+    }
+
+    // Risk: a sampler that looks at tokens beyond a shortlist is given one.
+    [Fact]
+    public void PenaltiesBiasAndNoTopKNeedAllLogits()
+    {
+        Assert.Equal(1, new Sampler(new SamplingOptions { Greedy = true }, 9, null).Decisive);
+        Assert.Equal(7, new Sampler(new SamplingOptions { TopK = 7 }, 9, null).Decisive);
+        Assert.All<SamplingOptions>(
+            [
+                new() { TopK = 0 },
+                new() { Greedy = true, RepetitionPenalty = 1.1f },
+                new() { Greedy = true, PresencePenalty = 1 },
+                new() { Greedy = true, LogitBias = new Dictionary<int, float> { [1] = 2 } },
+            ],
+            options => Assert.Equal(0, new Sampler(options, 9, null).Decisive));
     }
 }

@@ -8,7 +8,7 @@ namespace Xlstm.Tests.Sessions;
 /// whose state is not that of its tokens. Random orders of all of them, on sessions that share states, against a naive
 /// session that recomputes from the start: tokens and logits must be the same bit for bit.
 /// </summary>
-public sealed class SessionPropertyTests(TinyModel tiny) : IClassFixture<TinyModel>
+public abstract class SessionPropertyTests(TinyModel tiny)
 {
     private const int MostTokens = 60;
 
@@ -146,3 +146,9 @@ public sealed class SessionPropertyTests(TinyModel tiny) : IClassFixture<TinyMod
         }
     }
 }
+
+/// <summary>Where every logit comes to the host.</summary>
+public sealed class SessionPropertyTestsOfLogits(TinyModel tiny) : SessionPropertyTests(tiny), IClassFixture<TinyModel>;
+
+/// <summary>Where logits stay on the device until somebody asks for them.</summary>
+public sealed class SessionPropertyTestsOfShortlists(TinyModelOfShortlists tiny) : SessionPropertyTests(tiny), IClassFixture<TinyModelOfShortlists>;

@@ -3,7 +3,7 @@ using Xunit;
 namespace Xlstm.Tests.Sessions;
 
 /// <summary>A tiny checkpoint, loaded once for a class of tests, and the naive way to its logits: from the start, every time.</summary>
-public sealed class TinyModel : IDisposable
+public class TinyModel : IDisposable
 {
     public const string Name = "tiny-single";
 
@@ -11,7 +11,14 @@ public sealed class TinyModel : IDisposable
 
     public static GenerationOptions Greedy(int count) => new() { MaxNewTokens = count, Sampling = new SamplingOptions { Greedy = true }, IgnoreEndOfText = true };
 
-    public XlstmModel Model { get; } = Load();
+    public TinyModel()
+        : this(Load())
+    {
+    }
+
+    protected TinyModel(XlstmModel model) => Model = model;
+
+    public XlstmModel Model { get; }
 
     public static XlstmModel Load(string name = Name, WeightFormat weights = WeightFormat.Float32) =>
         XlstmModel.Load(TestData.Reference(name), new LoadOptions { Weights = weights, Threads = 1 });
@@ -54,8 +61,15 @@ public sealed class TinyModel : IDisposable
         }
     }
 
-    public void Dispose() => Model.Dispose();
+    public void Dispose()
+    {
+        Model.Dispose();
+        GC.SuppressFinalize(this);
+    }
 }
+
+/// <summary>The same on a device whose logits stay there.</summary>
+public sealed class TinyModelOfShortlists() : TinyModel(ShortlistBackend.Load(TestData.Reference(Name)).Model);
 
 internal static class SessionExtensions
 {

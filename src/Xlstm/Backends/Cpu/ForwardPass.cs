@@ -88,6 +88,7 @@ internal sealed unsafe partial class ForwardPass : IParallelWork, IDisposable
             ReadOnlySpan<int> tokens = item.Tokens.Span;
             ArgumentOutOfRangeException.ThrowIfZero(tokens.Length, nameof(items));
             ArgumentOutOfRangeException.ThrowIfGreaterThan(rows + tokens.Length, Workspace.MaxTokens, nameof(items));
+            ArgumentOutOfRangeException.ThrowIfEqual(item.Output, Output.Shortlist, nameof(items));
             tokens.CopyTo(_ids.AsSpan(rows));
             _sequences.Add(new Sequence((CpuState)item.State, rows, tokens.Length));
             if (item.Output != Output.None)
@@ -139,7 +140,7 @@ internal sealed unsafe partial class ForwardPass : IParallelWork, IDisposable
             _cellCursor = 0;
         }
 
-        TileInputs x1 = InputRows(worker, MatrixInput.NormMlstm, _config.EmbeddingDim, w.NormMlstm, TileInputs.Of(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
+        TileInputs x1 = InputRows(worker, MatrixInput.NormMlstm, _config.EmbeddingDim, w.NormMlstm, _products.EncodingsOf(w.Q, w.K, w.V, w.OGatePreact, w.IfGatePreact));
         if (_capture?.Input == MatrixInput.NormMlstm)
         {
             return;
@@ -156,7 +157,7 @@ internal sealed unsafe partial class ForwardPass : IParallelWork, IDisposable
         _pool.Barrier();
         Cell(worker, block);
         _pool.Barrier();
-        TileInputs y = InputRows(worker, MatrixInput.GatedHeads, _config.VDim, w.MultiheadNorm, TileInputs.Of(w.OutProj));
+        TileInputs y = InputRows(worker, MatrixInput.GatedHeads, _config.VDim, w.MultiheadNorm, _products.EncodingsOf(w.OutProj));
         if (_capture?.Input == MatrixInput.GatedHeads)
         {
             return;
@@ -169,7 +170,7 @@ internal sealed unsafe partial class ForwardPass : IParallelWork, IDisposable
     private void Ffn(int worker, int block)
     {
         CpuBlockWeights w = _weights.Blocks[block];
-        TileInputs x2 = InputRows(worker, MatrixInput.NormFfn, _config.EmbeddingDim, w.NormFfn, TileInputs.Of(w.ProjUpGate, w.ProjUp));
+        TileInputs x2 = InputRows(worker, MatrixInput.NormFfn, _config.EmbeddingDim, w.NormFfn, _products.EncodingsOf(w.ProjUpGate, w.ProjUp));
         if (_capture?.Input == MatrixInput.NormFfn)
         {
             return;
@@ -181,7 +182,7 @@ internal sealed unsafe partial class ForwardPass : IParallelWork, IDisposable
             new Product(w.ProjUp, _workspace.FfnUp, _config.FfnDim),
         ]);
         _pool.Barrier();
-        TileInputs z = InputRows(worker, MatrixInput.SwiGlu, _config.FfnDim, default, TileInputs.Of(w.ProjDown));
+        TileInputs z = InputRows(worker, MatrixInput.SwiGlu, _config.FfnDim, default, _products.EncodingsOf(w.ProjDown));
         if (_capture?.Input == MatrixInput.SwiGlu)
         {
             return;
@@ -320,7 +321,7 @@ internal sealed unsafe partial class ForwardPass : IParallelWork, IDisposable
         int d = _config.EmbeddingDim;
         var tiles = new ActivationTiles(count);
         float* row = _workspace.Row(worker);
-        Encodings encodings = TileInputs.Of(_weights.LmHead.Format);
+        Encodings encodings = _products.EncodingsOf(new LinearWeights(_weights.LmHead, null));
         TileInputs inputs = count == 1
             ? TileInputs.Lay((byte*)row, 1, d, encodings | Encodings.Float32)
             : TileInputs.Lay(_workspace.Tiles, ActivationTiles.PaddedCount(count), d, encodings);

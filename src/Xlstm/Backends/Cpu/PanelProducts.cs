@@ -25,6 +25,18 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
 {
     private const int Lanes = PackedMatrix.PanelRows;
 
+    /// <summary>The forms of the input that some layers need between them.</summary>
+    public Encodings EncodingsOf(params ReadOnlySpan<LinearWeights> layers)
+    {
+        Encodings encodings = Encodings.None;
+        foreach (LinearWeights layer in layers)
+        {
+            encodings |= kernel.EncodingOf(layer.Matrix.Format);
+        }
+
+        return encodings;
+    }
+
     /// <summary>One thread's share: a contiguous range of the panels of all products together.</summary>
     /// <param name="worker">The thread.</param>
     /// <param name="input">The input [T, cols] in tiles, in the forms that the products need; complete.</param>
@@ -61,14 +73,13 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
         int wide = tiles.WideCount, all = tiles.Count;
         for (int panel = from; panel < to; panel += Group)
         {
-            // A group of panels stays in cache while the tiles pass by.
-            for (int pair = panel; wide > 0 && pair < Math.Min(panel + Group, to); pair += Pair)
+            // A group of panels stays in cache while the tiles pass by, and a tile while the group's pairs do.
+            for (int tile = 0; tile < wide; tile++)
             {
-                PanelGroup panels = At(matrix, pair, to);
-                for (int tile = 0; tile < wide; tile++)
+                (int first, int count, int width) = tiles[tile];
+                for (int pair = panel; pair < Math.Min(panel + Group, to); pair += Pair)
                 {
-                    (int first, int count, int width) = tiles[tile];
-                    Multiply(matrix, panels, input, first, width, result);
+                    Multiply(matrix, At(matrix, pair, to), input, first, width, result);
                     Store(product, pair, Math.Min(Pair, to - pair), result, Pair, first, count);
                 }
             }
@@ -89,19 +100,20 @@ internal sealed unsafe class PanelProducts(MatMulKernel kernel, int threads)
     private void Multiply(in PackedMatrix matrix, in PanelGroup panels, in TileInputs input, int firstToken, int width, float* result)
     {
         int cols = matrix.Cols;
+        byte* tile = input.Tile(kernel.EncodingOf(matrix.Format), firstToken, cols);
         switch (matrix.Format)
         {
             case WeightFormat.Float32:
-                kernel.Float32(panels, cols, input.Float32 + ((long)firstToken * cols), width, result);
+                kernel.Float32(panels, cols, (float*)tile, width, result);
                 break;
             case WeightFormat.BFloat16:
-                kernel.BFloat16(panels, cols, input.Float32 + ((long)firstToken * cols), width, result);
+                kernel.BFloat16(panels, cols, (float*)tile, width, result);
                 break;
             case WeightFormat.Int8:
-                kernel.Int8(panels, PackedMatrix.GroupCount(cols), input.ForInt8 + ((long)firstToken * QuantizedTiles.TokenBytes(cols, WeightFormat.Int8)), width, result);
+                kernel.Int8(panels, PackedMatrix.GroupCount(cols), tile, width, result);
                 break;
             default:
-                kernel.Int4(panels, PackedMatrix.GroupCount(cols), input.ForInt4 + ((long)firstToken * QuantizedTiles.TokenBytes(cols, WeightFormat.Int4)), width, result);
+                kernel.Int4(panels, PackedMatrix.GroupCount(cols), tile, width, result);
                 break;
         }
     }

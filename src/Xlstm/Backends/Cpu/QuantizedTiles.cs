@@ -7,32 +7,47 @@ namespace Xlstm.Backends.Cpu;
 
 /// <summary>
 /// Activations in 8 bits for products with quantized weights: per token and group of 32 columns a float32 scale (largest
-/// magnitude / 127) and the integers. A tile of width w holds, group after group, <c>scale[w]</c>, <c>sum[w]</c> (scale times the sum
-/// of the integers, which an int4 minimum multiplies) and the integers, each kernel's way:
-/// for int8 weights pairs of 16-bit integers <c>[16][w]</c>, columns (0, 2) and (1, 3) of each four; for int4 weights fours of bytes
-/// <c>[8][w]</c>.
+/// magnitude / 127) and the integers. A tile of width w holds them group after group, in one of two forms. Words, for kernels that multiply 16-bit integers:
+/// <c>scale[w]</c> and pairs <c>[16][w]</c>, columns (0, 2) and (1, 3) of each four. Bytes, for kernels that multiply bytes: <c>scale[w]</c>, <c>sum[w]</c> (float32, scale
+/// times the sum of the integers, which an int4 minimum multiplies), <c>offset[w]</c> (int32, <see cref="FloatBias"/> less 128 times the sum of
+/// the integers, for weights that have been made unsigned by adding 128) and fours <c>[8][w]</c>.
 /// </summary>
 internal static unsafe class QuantizedTiles
 {
+    /// <summary>The bits of 1.5 * 2^23: an integer below 2^22, added to them, makes the bits of 1.5 * 2^23 plus that integer.</summary>
+    public const int FloatBias = 0x4B400000;
+
+    /// <summary>Bytes of one token's group before its integers, as words.</summary>
+    public const int WordsHeader = sizeof(float);
+
+    /// <summary>Bytes of one token's group as words.</summary>
+    public const int WordsGroupBytes = WordsHeader + (PackedMatrix.GroupSize * sizeof(short));
+
+    /// <summary>Bytes of one token's group before its integers, as bytes.</summary>
+    public const int BytesHeader = (2 * sizeof(float)) + sizeof(int);
+
+    /// <summary>Bytes of one token's group as bytes.</summary>
+    public const int BytesGroupBytes = BytesHeader + PackedMatrix.GroupSize;
+
     /// <summary>Bytes of one token.</summary>
     /// <param name="cols">K.</param>
-    /// <param name="weights">Int8 or Int4.</param>
-    public static int TokenBytes(int cols, WeightFormat weights) => PackedMatrix.GroupCount(cols) * GroupBytes(weights);
+    /// <param name="groupBytes">Bytes of a group in the form.</param>
+    public static int TokenBytes(int cols, int groupBytes) => PackedMatrix.GroupCount(cols) * groupBytes;
 
-    /// <summary>Quantizes a token's row and writes it into its tile, for one or both kinds of weights.</summary>
+    /// <summary>Quantizes a token's row and writes it into its tile, in one or both forms.</summary>
     /// <param name="tiles">How the tokens are tiled.</param>
     /// <param name="token">In [0, T).</param>
     /// <param name="row">float32 [K].</param>
     /// <param name="cols">K.</param>
-    /// <param name="forInt8">Tiles for int8 weights, or null.</param>
-    /// <param name="forInt4">Tiles for int4 weights, or null.</param>
+    /// <param name="words">Tiles of words, or null.</param>
+    /// <param name="bytes">Tiles of bytes, or null.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void SetRow(ActivationTiles tiles, int token, float* row, int cols, byte* forInt8, byte* forInt4)
+    public static void SetRow(ActivationTiles tiles, int token, float* row, int cols, byte* words, byte* bytes)
     {
         (int first, int width) = tiles.TileOf(token);
         int lane = token - first;
-        byte* group8 = forInt8 is null ? null : forInt8 + ((long)first * TokenBytes(cols, WeightFormat.Int8)) + (lane * sizeof(float));
-        byte* group4 = forInt4 is null ? null : forInt4 + ((long)first * TokenBytes(cols, WeightFormat.Int4)) + (lane * sizeof(float));
+        byte* wordGroup = words is null ? null : words + ((long)first * TokenBytes(cols, WordsGroupBytes)) + (lane * sizeof(float));
+        byte* byteGroup = bytes is null ? null : bytes + ((long)first * TokenBytes(cols, BytesGroupBytes)) + (lane * sizeof(float));
         int* q = stackalloc int[PackedMatrix.GroupSize];
         int groups = PackedMatrix.GroupCount(cols);
         for (int group = 0; group < groups; group++)
@@ -45,12 +60,10 @@ internal static unsafe class QuantizedTiles
             Vector512<int> q0 = Vector512.ConvertToInt32(Vector512.Round(x0 * inverse)), q1 = Vector512.ConvertToInt32(Vector512.Round(x1 * inverse));
             q0.Store(q);
             q1.Store(q + VectorMath.Lanes);
-            float sum = scale * Vector512.Sum(q0 + q1);
-            if (group8 is not null)
+            if (wordGroup is not null)
             {
-                *(float*)group8 = scale;
-                *(float*)(group8 + (width * sizeof(float))) = sum;
-                int* data = (int*)(group8 + (2 * width * sizeof(float)));
+                *(float*)wordGroup = scale;
+                int* data = (int*)(wordGroup + (WordsHeader * width));
                 for (int i = 0; i < PackedMatrix.GroupSize; i += 4)
                 {
                     *data = (q[i] & 0xFFFF) | (q[i + 2] << 16);
@@ -59,25 +72,24 @@ internal static unsafe class QuantizedTiles
                     data += width;
                 }
 
-                group8 += (long)width * GroupBytes(WeightFormat.Int8);
+                wordGroup += (long)width * WordsGroupBytes;
             }
 
-            if (group4 is not null)
+            if (byteGroup is not null)
             {
-                *(float*)group4 = scale;
-                *(float*)(group4 + (width * sizeof(float))) = sum;
-                int* data = (int*)(group4 + (2 * width * sizeof(float)));
+                int sum = Vector512.Sum(q0 + q1);
+                ((float*)byteGroup)[0] = scale;
+                ((float*)byteGroup)[width] = scale * sum;
+                ((int*)byteGroup)[2 * width] = FloatBias - (128 * sum);
+                int* data = (int*)(byteGroup + (BytesHeader * width));
                 for (int i = 0; i < PackedMatrix.GroupSize; i += 4)
                 {
                     *data = (q[i] & 0xFF) | ((q[i + 1] & 0xFF) << 8) | ((q[i + 2] & 0xFF) << 16) | (q[i + 3] << 24);
                     data += width;
                 }
 
-                group4 += (long)width * GroupBytes(WeightFormat.Int4);
+                byteGroup += (long)width * BytesGroupBytes;
             }
         }
     }
-
-    /// <summary>Bytes of one token's group.</summary>
-    public static int GroupBytes(WeightFormat weights) => (2 * sizeof(float)) + (PackedMatrix.GroupSize * (weights == WeightFormat.Int8 ? sizeof(short) : sizeof(sbyte)));
 }

@@ -1,54 +1,34 @@
 namespace Xlstm.Backends.Cpu;
 
-/// <summary>The forms in which matrix kernels read activations.</summary>
+/// <summary>The forms in which matrix kernels read activations; which one for which weights, a kernel says.</summary>
 [Flags]
 internal enum Encodings
 {
     /// <summary>None.</summary>
     None = 0,
 
-    /// <summary>float32, for float32 and bfloat16 weights: <see cref="ActivationTiles"/>.</summary>
+    /// <summary>float32: <see cref="ActivationTiles"/>.</summary>
     Float32 = 1,
 
-    /// <summary>8 bits, for int8 weights: <see cref="QuantizedTiles"/>.</summary>
-    ForInt8 = 2,
+    /// <summary>8 bits, widened to 16: <see cref="QuantizedTiles"/>.</summary>
+    Words = 2,
 
-    /// <summary>8 bits, for int4 weights: <see cref="QuantizedTiles"/>.</summary>
-    ForInt4 = 4,
+    /// <summary>8 bits: <see cref="QuantizedTiles"/>.</summary>
+    Bytes = 4,
 }
 
 /// <summary>An activation matrix [T, K] in tiles, in every form that has been asked for.</summary>
 internal unsafe struct TileInputs
 {
     public float* Float32;
-    public byte* ForInt8;
-    public byte* ForInt4;
-
-    /// <summary>The form that weights of a format are multiplied with.</summary>
-    public static Encodings Of(WeightFormat format) => format switch
-    {
-        WeightFormat.Int8 => Encodings.ForInt8,
-        WeightFormat.Int4 => Encodings.ForInt4,
-        _ => Encodings.Float32,
-    };
-
-    /// <summary>The forms that some layers need between them.</summary>
-    public static Encodings Of(params ReadOnlySpan<LinearWeights> layers)
-    {
-        Encodings encodings = Encodings.None;
-        foreach (LinearWeights layer in layers)
-        {
-            encodings |= Of(layer.Matrix.Format);
-        }
-
-        return encodings;
-    }
+    public byte* Words;
+    public byte* Bytes;
 
     /// <summary>Bytes of one token in all forms together.</summary>
     public static long TokenBytes(int cols, Encodings encodings) =>
         (encodings.HasFlag(Encodings.Float32) ? sizeof(float) * (long)cols : 0)
-        + (encodings.HasFlag(Encodings.ForInt8) ? QuantizedTiles.TokenBytes(cols, WeightFormat.Int8) : 0)
-        + (encodings.HasFlag(Encodings.ForInt4) ? QuantizedTiles.TokenBytes(cols, WeightFormat.Int4) : 0);
+        + (encodings.HasFlag(Encodings.Words) ? QuantizedTiles.TokenBytes(cols, QuantizedTiles.WordsGroupBytes) : 0)
+        + (encodings.HasFlag(Encodings.Bytes) ? QuantizedTiles.TokenBytes(cols, QuantizedTiles.BytesGroupBytes) : 0);
 
     /// <summary>Lays the forms out in memory, one after the other, with room for a number of tokens.</summary>
     public static TileInputs Lay(byte* memory, int tokens, int cols, Encodings encodings)
@@ -57,22 +37,30 @@ internal unsafe struct TileInputs
         if (encodings.HasFlag(Encodings.Float32))
         {
             inputs.Float32 = (float*)memory;
-            memory += sizeof(float) * (long)tokens * cols;
+            memory += tokens * TokenBytes(cols, Encodings.Float32);
         }
 
-        if (encodings.HasFlag(Encodings.ForInt8))
+        if (encodings.HasFlag(Encodings.Words))
         {
-            inputs.ForInt8 = memory;
-            memory += (long)tokens * QuantizedTiles.TokenBytes(cols, WeightFormat.Int8);
+            inputs.Words = memory;
+            memory += tokens * TokenBytes(cols, Encodings.Words);
         }
 
-        if (encodings.HasFlag(Encodings.ForInt4))
+        if (encodings.HasFlag(Encodings.Bytes))
         {
-            inputs.ForInt4 = memory;
+            inputs.Bytes = memory;
         }
 
         return inputs;
     }
+
+    /// <summary>The tile that starts with a token, in one form.</summary>
+    public readonly byte* Tile(Encodings encoding, int firstToken, int cols) => (encoding switch
+    {
+        Encodings.Words => Words,
+        Encodings.Bytes => Bytes,
+        _ => (byte*)Float32,
+    }) + (firstToken * TokenBytes(cols, encoding));
 
     /// <summary>Writes a token's row in all forms.</summary>
     /// <param name="tiles">How the tokens are tiled.</param>
@@ -86,9 +74,9 @@ internal unsafe struct TileInputs
             tiles.SetRow(Float32, token, row, cols);
         }
 
-        if (ForInt8 is not null || ForInt4 is not null)
+        if (Words is not null || Bytes is not null)
         {
-            QuantizedTiles.SetRow(tiles, token, row, cols, ForInt8, ForInt4);
+            QuantizedTiles.SetRow(tiles, token, row, cols, Words, Bytes);
         }
     }
 }

@@ -135,7 +135,7 @@ internal sealed unsafe class Workspace : IDisposable
         return (sizeof(float) * ((tokens * row) + (11 * FloatAlignment))) + TileBytes(c, tokens);
     }
 
-    private const Encodings AllForms = Encodings.Float32 | Encodings.ForInt8 | Encodings.ForInt4;
+    private const Encodings AllForms = Encodings.Float32 | Encodings.Words | Encodings.Bytes;
 
     private const int FloatAlignment = NativeBuffer.Alignment / sizeof(float);
 

@@ -9,6 +9,7 @@ internal sealed class CellStep
     private const int Threads = 256;
     private const int Columns32 = 32;
     private const int Columns16 = 64;
+    private const int Warps = Threads / 32;
     private const int ScratchFloats = 32;
 
     private readonly CudaKernel _kernel;
@@ -21,10 +22,10 @@ internal sealed class CellStep
     /// <param name="state">How C is held.</param>
     public CellStep(XlstmConfig config, CudaContext context, KernelSet kernels, StateFormat state)
     {
-        (int columns, int columnsPerThread) = state == StateFormat.Float32 ? (Columns32, 4) : (Columns16, 8);
+        int columns = state == StateFormat.Float32 ? Columns32 : Columns16;
         _kernel = kernels.CellStep;
         _blocks = config.NumHeads * ((config.VHeadDim + columns - 1) / columns);
-        _sharedBytes = sizeof(float) * (ScratchFloats + (columnsPerThread * Threads) + (2 * config.QkHeadDim));
+        _sharedBytes = sizeof(float) * (ScratchFloats + (Warps * columns) + (2 * config.QkHeadDim));
         SharedMemory.Allow(context, _kernel, _sharedBytes, $"a head width of {config.QkHeadDim}");
     }
 

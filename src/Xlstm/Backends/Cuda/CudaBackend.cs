@@ -42,6 +42,9 @@ internal sealed class CudaBackend : Backend
     public override int MaxBatchTokens => RowsPass.MaxTokens;
 
     /// <inheritdoc/>
+    public override int MaxShortlist => ShortlistKernel.MaxWanted;
+
+    /// <inheritdoc/>
     public override int SmallestChunk => MaxBatchTokens; // always the same cuts, since sums depend on them
 
     /// <summary>The model's sizes.</summary>
@@ -84,7 +87,7 @@ internal sealed class CudaBackend : Backend
 
     /// <inheritdoc/>
     public override RecurrentState CreateState() => new OwnedResources().OrNothing(owned =>
-        new CudaState(this, _states, [.. _stages.Select(stage => owned.Add(stage.CreateState()))]));
+        new CudaState(this, _config, _states, [.. _stages.Select(stage => owned.Add(stage.CreateState()))]));
 
     /// <inheritdoc/>
     public override void Forward(ReadOnlySpan<BatchItem> items)

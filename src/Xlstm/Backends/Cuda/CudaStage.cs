@@ -11,6 +11,7 @@ internal sealed class CudaStage : IDisposable
     private readonly CudaEvent _done;
     private readonly StepPass _step;
     private readonly RowsPass _rows;
+    private readonly BatchPass _batch;
 
     /// <param name="config">The model's sizes.</param>
     /// <param name="context">Whose GPU.</param>
@@ -20,16 +21,19 @@ internal sealed class CudaStage : IDisposable
     public CudaStage(XlstmConfig config, CudaContext context, ModelStage stage, CudaWeights weights, CudaStateLayout states)
     {
         context.MakeCurrent();
-        (_parts, _done, _step, _rows) = _owned.OrNothing(owned =>
+        (_parts, _done, _step, _rows, _batch) = _owned.OrNothing(owned =>
         {
             CudaStream stream = owned.Add(new CudaStream(context));
             KernelSet kernels = owned.Add(new KernelSet(context, weights.Format, states.Format));
             var parts = new StageParts(owned, config, context, stream, stage, weights, kernels, states);
             CudaEvent done = owned.Add(new CudaEvent(context));
             StepPass step = owned.Add(new StepPass(parts));
-            RowsPass rows = owned.Add(new RowsPass(parts));
+            MatMul matMul = owned.Add(new MatMul(parts));
+            var forward = new RowsForward(parts, matMul);
+            RowsPass rows = owned.Add(new RowsPass(parts, matMul, forward));
+            BatchPass batch = owned.Add(new BatchPass(parts, matMul, forward));
             stream.Synchronize();
-            return (parts, done, step, rows);
+            return (parts, done, step, rows, batch);
         });
     }
 
@@ -45,7 +49,7 @@ internal sealed class CudaStage : IDisposable
     public string CompilerLog => _parts.Kernels.Log;
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public long WorkspaceBytes => _step.ByteLength + RowsPass.WorkspaceBytes(_parts.Config, Stage, Weights.Format);
+    public long WorkspaceBytes => _step.ByteLength + RowsPass.WorkspaceBytes(_parts.Config, Stage, Weights.Format) + _batch.WorkspaceBytes;
 
     /// <summary>Bytes of device memory that a stage needs for weights, one state and the workspace, and for the load before.</summary>
     public static long Measure(XlstmConfig config, WeightRecipe recipe, StateFormat state, ModelStage stage) =>
@@ -57,7 +61,7 @@ internal sealed class CudaStage : IDisposable
     public CudaStatePart CreateState() => CudaStatePart.Create(Context, _parts.Stream, _parts.States, Stage.FirstBlock, Stage.Blocks);
 
     /// <summary>The pass for a batch.</summary>
-    public IPass PassFor(ReadOnlySpan<BatchItem> items) => items.Length == 1 && items[0].Tokens.Length == 1 ? _step : _rows;
+    public IPass PassFor(ReadOnlySpan<BatchItem> items) => !BatchPass.Takes(items) ? _rows : items.Length == 1 ? _step : _batch;
 
     /// <summary>Queues the copy of a residual stream from another GPU, behind what is queued there.</summary>
     /// <param name="previous">That GPU.</param>

@@ -12,10 +12,11 @@ internal sealed unsafe class CudaState : RecurrentState
     private readonly CudaStatePart[] _parts;
 
     /// <param name="backend">Whose turns it takes.</param>
+    /// <param name="config">The model's sizes.</param>
     /// <param name="layout">How it lies in memory.</param>
     /// <param name="parts">Together all blocks, in order; owned from here on.</param>
-    public CudaState(CudaBackend backend, CudaStateLayout layout, CudaStatePart[] parts)
-        : base(backend.Config)
+    public CudaState(CudaBackend backend, XlstmConfig config, CudaStateLayout layout, CudaStatePart[] parts)
+        : base(config)
     {
         (_backend, _layout, _parts) = (backend, layout, parts);
         Reset();
@@ -26,6 +27,9 @@ internal sealed unsafe class CudaState : RecurrentState
 
     /// <summary>Of the first block of a part, as its GPU knows it.</summary>
     public ulong Address(int part) => _parts[part].Memory.Address;
+
+    /// <summary>Of the logits after the last token, float32 [V], as the GPU with the last part knows it.</summary>
+    public ulong Logits => _parts[^1].Memory.Address + (ulong)(_parts[^1].BlockCount * _layout.BlockBytes);
 
     /// <inheritdoc/>
     public override void Reset() => _backend.Exclusively(() =>
@@ -102,6 +106,17 @@ internal sealed unsafe class CudaState : RecurrentState
             _parts[i].Run(stream => stream.Copy(to.Address, from.Address, to.ByteLength));
         }
     });
+
+    /// <inheritdoc/>
+    public override void CopyLogitsTo(Span<float> destination)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, Config.VocabSize, nameof(destination));
+        fixed (float* pointer = destination)
+        {
+            nint target = (nint)pointer;
+            _backend.Exclusively(() => _parts[^1].Run(stream => stream.Download((void*)target, Logits, _layout.LogitBytes)));
+        }
+    }
 
     /// <inheritdoc/>
     public override void Dispose() => Array.ForEach(_parts, part => part.Dispose());

@@ -99,8 +99,11 @@ internal sealed class CudaWeights : IDisposable
     /// <summary>[V, D]; the embeddings where they are tied and here; without an address where the stage makes no logits.</summary>
     public required CudaMatrix LmHead { get; init; }
 
-    /// <summary>Bytes an element of an input of products over many rows: float32 where weights are, else bfloat16.</summary>
-    public int ElementSize => Format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
+    /// <summary>Bytes an element of an input of products over many rows.</summary>
+    public int ElementSize => ElementSizeOf(Format);
+
+    /// <summary>The same for a format of weights: float32 for float32, else bfloat16.</summary>
+    public static int ElementSizeOf(WeightFormat format) => format == WeightFormat.Float32 ? sizeof(float) : sizeof(ushort);
 
     /// <inheritdoc/>
     public void Dispose() => Memory?.Dispose();

@@ -21,7 +21,7 @@ internal sealed class DeviceArena : IDisposable
         for (int i = 0; i < byteLengths.Length; i++)
         {
             _offsets[i] = next;
-            next += (byteLengths[i] + Alignment - 1) / Alignment * Alignment;
+            next += Align(byteLengths[i]);
         }
 
         _memory = new OwnedResources().OrNothing(owned =>
@@ -38,6 +38,20 @@ internal sealed class DeviceArena : IDisposable
     /// <summary>The address of an array.</summary>
     public ulong this[int index] => _memory.Address + (ulong)_offsets[index];
 
+    /// <summary>Bytes of arrays of these lengths.</summary>
+    public static long Measure(params ReadOnlySpan<long> byteLengths)
+    {
+        long bytes = 0;
+        foreach (long length in byteLengths)
+        {
+            bytes += Align(length);
+        }
+
+        return bytes;
+    }
+
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
+
+    private static long Align(long bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
 }

@@ -92,6 +92,31 @@ internal struct CellArguments
     public float Eps;
 }
 
+/// <summary>CellStreamArgs of cell_hopper.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct CellStreamArguments
+{
+    public ulong Items;
+    public ulong Qkvo;
+    public ulong Gates;
+    public ulong Sums;
+    public ulong Arrived;
+    public ulong Norm;
+    public ulong NormBias;
+    public ulong Out;
+    public long BlockOffset;
+    public int Stride;
+    public int Heads;
+    public int Dqk;
+    public int Dv;
+    public int PartRows;
+    public int Tokens;
+    public int Cols;
+    public float GateCap;
+    public float Eps;
+    public float NormEps;
+}
+
 /// <summary>CellChunksArgs of cell_chunks.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CellChunksArguments
@@ -139,6 +164,17 @@ internal struct WgmmaArguments
     public ulong WeightsMap;
 }
 
+/// <summary>FewArgs of matmul_few_wgmma.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct FewArguments
+{
+    public MatMulArguments Product;
+    public ulong InputMap;
+    public ulong WeightsMap;
+    public int Stages;
+    private readonly int _padding;
+}
+
 /// <summary>EmbedArgs of rows.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct EmbedArguments
@@ -162,10 +198,12 @@ internal struct NormRowsArguments
     public ulong GateWeights;
     public ulong GateBias;
     public ulong GateOut;
+    public int Rows;
     public int Width;
     public int Cols;
     public int GateRows;
     public float Eps;
+    private readonly int _padding;
 }
 
 /// <summary>HeadRowsArgs of rows.cu.</summary>
@@ -183,6 +221,27 @@ internal struct HeadRowsArguments
     public int GateStride;
     public int Heads;
     public float Eps;
+    private readonly int _padding;
+}
+
+/// <summary>ShortlistItem of shortlist.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct ShortlistItem
+{
+    public ulong Forbidden;
+    public ulong Kept;
+    public ulong Best;
+    public int Row;
+    public int Wanted;
+}
+
+/// <summary>ShortlistArgs of shortlist.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct ShortlistArguments
+{
+    public ulong Logits;
+    public ulong Items;
+    public int VocabSize;
     private readonly int _padding;
 }
 

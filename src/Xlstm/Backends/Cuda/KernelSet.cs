@@ -5,6 +5,8 @@ namespace Xlstm.Backends.Cuda;
 /// <summary>The kernels for a device and a weight format, compiled by its driver.</summary>
 internal sealed class KernelSet : IDisposable
 {
+    private static readonly string[] FewKinds = ["store", "store_half", "add", "swiglu", "cap"];
+
     private readonly List<CudaModule> _modules = [];
     private readonly CudaContext _context;
     private readonly CudaModule _step;
@@ -42,6 +44,7 @@ internal sealed class KernelSet : IDisposable
             }
 
             NormRows = rows.Kernel("norm_rows" + suffix);
+            NormFew = rows.Kernel("norm_few" + suffix);
             HeadRows = rows.Kernel("head_rows" + suffix);
             CellStep = cellStep.Kernel("cell_step" + stateSuffix);
             MatMulStore = matmul.Kernel("matmul_store" + suffix);
@@ -51,6 +54,8 @@ internal sealed class KernelSet : IDisposable
             if (format != WeightFormat.Float32 && context.Device.Capability >= 90)
             {
                 _stream = Load(quantized ? "stream_quantized_hopper.sm_90" : "stream_hopper.sm_90", startsEarly: true);
+                CudaModule cell = Load("cell_hopper.sm_90", startsEarly: true);
+                CellStream = cell.Kernel("cell_stream" + stateSuffix);
             }
 
             if (format != WeightFormat.Float32 && context.Device.Capability == 90)
@@ -62,18 +67,15 @@ internal sealed class KernelSet : IDisposable
                 WgmmaSwiGlu = wgmma.Kernel("wgmma_swiglu");
             }
 
+            if (format == WeightFormat.BFloat16)
+            {
+                CudaModule few = Module("matmul_few_bf16");
+                Few = [.. FewKinds.Select(kind => few.Kernel($"matmul_few_{kind}_bf16"))];
+            }
+
             if (format != WeightFormat.Float32)
             {
                 CudaModule chunks = Module("cell_chunks");
-                CudaModule few = Module("matmul_few_bf16");
-                Few =
-                [
-                    few.Kernel("matmul_few_store_bf16"),
-                    few.Kernel("matmul_few_store_half_bf16"),
-                    few.Kernel("matmul_few_add_bf16"),
-                    few.Kernel("matmul_few_swiglu_bf16"),
-                    few.Kernel("matmul_few_cap_bf16"),
-                ];
                 CellScores = chunks.Kernel("cell_scores");
                 CellScan128 = chunks.Kernel("cell_scan_128" + stateSuffix);
                 CellScan256 = chunks.Kernel("cell_scan_256" + stateSuffix);
@@ -81,7 +83,10 @@ internal sealed class KernelSet : IDisposable
                 HeadRowsHalf = rows.Kernel("head_rows_half_bf16");
             }
 
+            Shortlist = Module("shortlist").Kernel("shortlist");
             Embed.PreferShared();
+            NormFew.PreferShared();
+            Shortlist.PreferShared();
             CellStep.PreferShared();
             CellRows = cellRows.Kernel((format == WeightFormat.Float32 ? "cell_rows_exact" : "cell_rows_tf32") + stateSuffix);
         }
@@ -96,11 +101,15 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel NormRows { get; }
 
+    public CudaKernel NormFew { get; }
+
     public CudaKernel HeadRows { get; }
 
     public CudaKernel CellStep { get; }
 
     public CudaKernel CellRows { get; }
+
+    public CudaKernel Shortlist { get; }
 
     public CudaKernel MatMulStore { get; }
 
@@ -109,6 +118,9 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel MatMulSwiGlu { get; }
 
     public CudaKernel MatMulCap { get; }
+
+    /// <summary>The cell's step through the copy engine, with what follows it; null where the device or the format has none.</summary>
+    public CudaKernel? CellStream { get; }
 
     /// <summary>The cell in bfloat16 products; null for float32 weights, as is what reads and writes q, k, v, o in bfloat16.</summary>
     public CudaKernel? CellScores { get; }
@@ -173,6 +185,14 @@ internal sealed class KernelSet : IDisposable
     {
         string of = kind switch { MatMulResult.SwiGlu => "_swiglu", MatMulResult.Add or MatMulResult.Cap => "_fine", _ => "" };
         return _fewQuantized!.Kernel($"matmul_few{of}{Suffix(format)}_{tiles}");
+    }
+
+    /// <summary>Products over up to so many rows on Hopper's tensor cores, by <see cref="MatMulResult"/>; compiled now.</summary>
+    /// <param name="tokens">One of those there is a file for.</param>
+    public CudaKernel[] LoadFew(int tokens)
+    {
+        CudaModule few = Load($"matmul_few{tokens}_wgmma.sm_90a", startsEarly: true);
+        return [.. FewKinds.Select(kind => few.Kernel($"few_{kind}_{tokens}"))];
     }
 
     /// <inheritdoc/>

@@ -21,19 +21,6 @@ internal enum MatMulResult
     Cap,
 }
 
-/// <summary>The inputs of products over many rows, as <see cref="MatMul"/> knows them.</summary>
-internal enum MatMulInput
-{
-    /// <summary>[T, D].</summary>
-    Norm,
-
-    /// <summary>[T, VD].</summary>
-    Heads,
-
-    /// <summary>[T, F].</summary>
-    Ffn,
-}
-
 /// <summary>Products of many rows with a model's matrices: chooses the kernel for the device and the number of rows.</summary>
 internal sealed class MatMul : IDisposable
 {
@@ -56,30 +43,23 @@ internal sealed class MatMul : IDisposable
     private const int WgmmaCols = 64;
     private const int WgmmaSharedBytes = (4 * (WgmmaTokens + WgmmaRows) * WgmmaCols * sizeof(ushort)) + 64 + 1024;
 
-    private const int Inputs = 3;
-    private const int MatricesPerBlock = 4;
-
-    private readonly CudaContext _context;
     private readonly CudaStream _stream;
     private readonly KernelSet _kernels;
     private readonly bool _float32;
     private readonly float _cap;
+    private readonly FewRows? _few;
     private readonly TensorMaps? _maps;
     private readonly Dictionary<(ulong Address, int Rows, int Cols), int> _mapOf = [];
     private readonly QuantizedMatMul? _quantized;
-    private readonly CudaBlockWeights _shapes;
-    private readonly ulong[] _inputs = new ulong[Inputs];
+    private readonly CudaWeights _weights;
 
-    /// <param name="config">The model's sizes.</param>
-    /// <param name="context">Where; current on the calling thread.</param>
-    /// <param name="stream">Where products are queued.</param>
-    /// <param name="weights">The model's matrices.</param>
-    /// <param name="kernels">The device's kernels.</param>
-    public MatMul(XlstmConfig config, CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels)
+    /// <param name="parts">What passes work with.</param>
+    public MatMul(StageParts parts)
     {
-        (_context, _stream, _kernels, _shapes) = (context, stream, kernels, weights.Blocks[0]);
+        (CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels) = (parts.Context, parts.Stream, parts.Weights, parts.Kernels);
+        (_stream, _kernels, _weights) = (stream, kernels, weights);
         _float32 = weights.Format == WeightFormat.Float32;
-        _cap = config.OutputLogitSoftCap ?? 0;
+        _cap = parts.Config.OutputLogitSoftCap ?? 0;
         if (!_float32)
         {
             foreach (CudaKernel kernel in new[] { kernels.MatMulStore, kernels.MatMulStoreHalf!, kernels.MatMulAdd, kernels.MatMulSwiGlu, kernels.MatMulCap })
@@ -95,7 +75,7 @@ internal sealed class MatMul : IDisposable
 
         if (weights.Format is WeightFormat.Int8 or WeightFormat.Int4)
         {
-            _quantized = new QuantizedMatMul(config, context, stream, kernels);
+            _quantized = new QuantizedMatMul(parts.Config, context, stream, kernels);
         }
 
         if (kernels.WgmmaStore is not null)
@@ -105,90 +85,66 @@ internal sealed class MatMul : IDisposable
                 SharedMemory.Allow(context, kernel!, WgmmaSharedBytes, "the model");
             }
 
-            _maps = new TensorMaps(context, Inputs + (MatricesPerBlock * weights.Blocks.Length));
+            CudaMatrix[] matrices = [.. Matrices(weights).DistinctBy(matrix => matrix.Address)];
+            _maps = new TensorMaps(context, 2 * matrices.Length);
             if (_quantized is null)
             {
-                foreach (CudaBlockWeights block in weights.Blocks)
-                {
-                    Describe(block, matrix => matrix);
-                }
+                _few = new FewRows(parts);
+                Describe(matrices);
             }
         }
     }
 
-    /// <summary>Says where an input lies from now on.</summary>
-    /// <param name="input">Which.</param>
-    /// <param name="address">[<paramref name="rows"/>, <paramref name="stride"/>] in the weights' elements.</param>
-    /// <param name="rows">Rows there is room for.</param>
-    /// <param name="stride">Elements of a row.</param>
-    public void SetInput(MatMulInput input, ulong address, int rows, int stride)
+    /// <summary>Rows of the boxes in which inputs are to be described; those of <see cref="FewRows"/>, then that of many rows.</summary>
+    public IReadOnlyList<int> InputBoxes => _maps is null ? [] : _few is null ? [WgmmaTokens] : [.. FewRows.BoxTokens, WgmmaTokens];
+
+    /// <summary>Has the kernels for so many rows ready; to be called before products of them are queued or recorded.</summary>
+    public void Load(int tokens)
     {
-        if (_quantized is not null && _quantized.Reserve(rows) && _maps is not null)
+        if (_quantized is not null && _quantized.Reserve(tokens) && _maps is not null)
         {
-            Describe(_shapes, matrix => _quantized.CopyOf(matrix));
+            Describe([.. BlockMatrices(_weights).Select(_quantized.CopyOf).Distinct()]);
         }
 
-        _inputs[(int)input] = address;
-        _maps?.Describe((int)input, address, rows, stride, WgmmaTokens, WgmmaCols);
+        if (tokens <= FewRows.MaxTokens)
+        {
+            _few?.Load(tokens);
+        }
     }
 
-    /// <summary>Tells the device of inputs that moved.</summary>
-    public void InputsSet() => _maps?.Upload(_stream);
-
-    /// <summary>Queues a product with a block's matrix.</summary>
-    public void Run(MatMulResult kind, CudaMatrix matrix, MatMulInput input, ulong output, int tokens, int stride)
+    /// <summary>Queues a product.</summary>
+    /// <param name="kind">What becomes of the sums.</param>
+    /// <param name="matrix">The matrix.</param>
+    /// <param name="inputs">Where the workspace has its inputs.</param>
+    /// <param name="input">Which of them.</param>
+    /// <param name="output">[<paramref name="tokens"/>, <paramref name="stride"/>].</param>
+    /// <param name="tokens">Rows of input and output.</param>
+    /// <param name="stride">Elements of a row of the output.</param>
+    public void Run(MatMulResult kind, CudaMatrix matrix, MatMulInputs inputs, MatMulInput input, ulong output, int tokens, int stride)
     {
         if (_quantized is not null)
         {
-            if (tokens <= QuantizedMatMul.MaxFew)
+            if (QuantizedMatMul.Takes(kind, tokens))
             {
-                _quantized.Run(kind, matrix, Arguments(matrix, _inputs[(int)input], output, tokens, stride));
+                _quantized.Run(kind, matrix, Arguments(matrix, inputs[input], output, tokens, stride));
                 return;
             }
 
             matrix = _quantized.Copy(matrix, alternating: kind == MatMulResult.SwiGlu);
         }
 
-        MatMulArguments arguments = Arguments(matrix, _inputs[(int)input], output, tokens, stride);
-
-        // With few tokens the weights' way from memory is all that counts, and smaller tiles spread it over more multiprocessors.
-        if (_maps is null || tokens <= MaxFew || !_mapOf.TryGetValue((matrix.Address, matrix.Rows, matrix.Cols), out int map))
+        MatMulArguments arguments = Arguments(matrix, inputs[input], output, tokens, stride);
+        if (_few is not null && FewRows.Takes(kind, arguments))
         {
-            Queue(kind, matrix, arguments);
-            return;
+            _few.Run(kind, arguments, inputs.Map(input, FewRows.TileOf(tokens)), _maps![_mapOf[Key(matrix)] + 1]);
         }
-
-        CudaKernel kernel = kind switch
+        else if (_maps is not null && (tokens > MaxFew || _quantized is not null) && kind != MatMulResult.Cap)
         {
-            MatMulResult.Store => _kernels.WgmmaStore!,
-            MatMulResult.StoreHalf => _kernels.WgmmaStoreHalf!,
-            MatMulResult.Add => _kernels.WgmmaAdd!,
-            _ => _kernels.WgmmaSwiGlu!,
-        };
-        _stream.Launch(
-            kernel,
-            (tokens + WgmmaTokens - 1) / WgmmaTokens,
-            (matrix.Rows + WgmmaRows - 1) / WgmmaRows,
-            WgmmaThreads,
-            WgmmaSharedBytes,
-            new WgmmaArguments { Product = arguments, InputMap = _maps[(int)input], WeightsMap = _maps[map] });
-    }
-
-    /// <summary>Queues the product that makes logits, of a few rows.</summary>
-    /// <param name="lmHead">[V, D].</param>
-    /// <param name="input">[<paramref name="rows"/>, D].</param>
-    /// <param name="output">float32 [<paramref name="rows"/>, V].</param>
-    /// <param name="rows">Rows.</param>
-    public void Logits(CudaMatrix lmHead, ulong input, ulong output, int rows)
-    {
-        MatMulArguments arguments = Arguments(lmHead, input, output, rows, lmHead.Rows);
-        if (_quantized is not null)
-        {
-            _quantized.Run(MatMulResult.Cap, lmHead, arguments);
+            Wgmma(kind, arguments, inputs.Map(input, InputBoxes.Count - 1), _maps[_mapOf[Key(matrix)]]);
         }
         else
         {
-            Queue(MatMulResult.Cap, lmHead, arguments);
+            Queue(kind, arguments);
         }
     }
 
@@ -199,25 +155,53 @@ internal sealed class MatMul : IDisposable
         _quantized?.Dispose();
     }
 
-    /// <summary>Describes a block's matrices to the copy engine.</summary>
-    private void Describe(CudaBlockWeights block, Func<CudaMatrix, CudaMatrix> held)
+    private static IEnumerable<CudaMatrix> BlockMatrices(CudaWeights weights) =>
+        weights.Blocks.SelectMany(block => new[] { block.Qkvo, block.OutProj, block.GateUp, block.ProjDown });
+
+    private static IEnumerable<CudaMatrix> Matrices(CudaWeights weights) => BlockMatrices(weights).Append(weights.LmHead).Where(matrix => matrix.Address != 0);
+
+    /// <summary>Copies of quantized matrices lie all in one place, those of one size under one description.</summary>
+    private static (ulong Address, int Rows, int Cols) Key(CudaMatrix matrix) => (matrix.Address, matrix.Rows, matrix.Cols);
+
+    /// <summary>Describes matrices to the copy engine.</summary>
+    private void Describe(CudaMatrix[] matrices)
     {
-        foreach (CudaMatrix matrix in new[] { held(block.Qkvo), held(block.OutProj), held(block.GateUp), held(block.ProjDown) })
+        foreach (CudaMatrix matrix in matrices.DistinctBy(Key))
         {
-            // Copies of one size lie in the same place.
-            if (_mapOf.TryAdd((matrix.Address, matrix.Rows, matrix.Cols), Inputs + _mapOf.Count))
-            {
-                _maps!.Describe(_mapOf[(matrix.Address, matrix.Rows, matrix.Cols)], matrix.Address, matrix.Rows, matrix.Stride, WgmmaRows, WgmmaCols);
-            }
+            int index = 2 * _mapOf.Count;
+            _mapOf.Add(Key(matrix), index);
+            _maps!.Describe(index, matrix.Address, matrix.Rows, matrix.Stride, WgmmaRows, WgmmaCols);
+            _maps.Describe(index + 1, matrix.Address, matrix.Rows, matrix.Stride, FewRows.BoxRows, FewRows.TileCols);
         }
+
+        _maps!.Upload(_stream);
     }
 
-    private void Queue(MatMulResult kind, CudaMatrix matrix, in MatMulArguments arguments)
+    private void Wgmma(MatMulResult kind, in MatMulArguments arguments, ulong inputMap, ulong weightsMap)
     {
+        CudaKernel kernel = kind switch
+        {
+            MatMulResult.Store => _kernels.WgmmaStore!,
+            MatMulResult.StoreHalf => _kernels.WgmmaStoreHalf!,
+            MatMulResult.Add => _kernels.WgmmaAdd!,
+            _ => _kernels.WgmmaSwiGlu!,
+        };
+        _stream.Launch(
+            kernel,
+            (arguments.Tokens + WgmmaTokens - 1) / WgmmaTokens,
+            (arguments.Rows + WgmmaRows - 1) / WgmmaRows,
+            WgmmaThreads,
+            WgmmaSharedBytes,
+            new WgmmaArguments { Product = arguments, InputMap = inputMap, WeightsMap = weightsMap });
+    }
+
+    private void Queue(MatMulResult kind, in MatMulArguments arguments)
+    {
+        // With few tokens the weights' way from memory is all that counts, and smaller tiles spread it over more multiprocessors.
         if (_kernels.Few is { } few && arguments.Tokens <= MaxFew)
         {
             _stream.Launch(
-                few[(int)kind], (arguments.Tokens + TileFew - 1) / TileFew, (matrix.Rows + TileFew - 1) / TileFew, Threads, RingBytesFew, arguments);
+                few[(int)kind], (arguments.Tokens + TileFew - 1) / TileFew, (arguments.Rows + TileFew - 1) / TileFew, Threads, RingBytesFew, arguments);
             return;
         }
 
@@ -230,7 +214,7 @@ internal sealed class MatMul : IDisposable
             _ => _kernels.MatMulCap,
         };
         int tile = _float32 ? TileF32 : TileBf16;
-        _stream.Launch(kernel, (arguments.Tokens + tile - 1) / tile, (matrix.Rows + tile - 1) / tile, Threads, _float32 ? 0 : RingBytesBf16, arguments);
+        _stream.Launch(kernel, (arguments.Tokens + tile - 1) / tile, (arguments.Rows + tile - 1) / tile, Threads, _float32 ? 0 : RingBytesBf16, arguments);
     }
 
     private MatMulArguments Arguments(CudaMatrix matrix, ulong input, ulong output, int tokens, int stride) => new()

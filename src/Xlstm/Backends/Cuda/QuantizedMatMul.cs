@@ -9,8 +9,9 @@ namespace Xlstm.Backends.Cuda;
 /// </summary>
 internal sealed class QuantizedMatMul : IDisposable
 {
-    /// <summary>Most rows that are multiplied without a copy of the matrix.</summary>
-    public const int MaxFew = 64;
+    // Past these a copy of the matrix is quicker. lm_head, which is never copied, takes as many as a batch decodes.
+    private const int MaxFew = 32;
+    private const int MaxLogitRows = 128;
 
     private const int Threads = 256;
     private const int BlocksPerMultiprocessor = 2;
@@ -60,10 +61,13 @@ internal sealed class QuantizedMatMul : IDisposable
     /// <summary>Bytes of device memory at the largest batch.</summary>
     public static long WorkspaceBytes(XlstmConfig config) => RowSizes(config).Sum() + CopyBytes(config);
 
+    /// <summary>Whether <see cref="Run"/> makes a product of so many rows; others are of a <see cref="Copy"/>.</summary>
+    public static bool Takes(MatMulResult kind, int rows) => rows <= (kind == MatMulResult.Cap ? MaxLogitRows : MaxFew);
+
     /// <summary>Makes room for batches of so many rows; true if that made room for copies, which there was not before.</summary>
     public bool Reserve(int rows)
     {
-        if (rows <= MaxFew || _copy is not null)
+        if (Takes(MatMulResult.Store, rows) || _copy is not null)
         {
             return false;
         }
@@ -102,7 +106,7 @@ internal sealed class QuantizedMatMul : IDisposable
         return copy;
     }
 
-    /// <summary>Queues a product of at most <see cref="MaxFew"/> rows.</summary>
+    /// <summary>Queues a product that it <see cref="Takes"/>.</summary>
     /// <param name="kind">What becomes of the sums.</param>
     /// <param name="matrix">int8 or int4.</param>
     /// <param name="arguments">The product, its input in bfloat16.</param>
@@ -147,8 +151,8 @@ internal sealed class QuantizedMatMul : IDisposable
 
     private static long[] RowSizes(XlstmConfig c)
     {
-        int cols = CudaMatrix.Pad(Math.Max(c.EmbeddingDim, Math.Max(c.VDim, c.FfnDim)));
-        return [(long)MaxFew * cols * MaxBytesPerValue, (long)MaxFew * cols / PackedMatrix.GroupSize * 2 * sizeof(float)];
+        long values = Math.Max((long)MaxFew * CudaMatrix.Pad(Math.Max(c.VDim, c.FfnDim)), (long)MaxLogitRows * CudaMatrix.Pad(c.EmbeddingDim));
+        return [values * MaxBytesPerValue, values / PackedMatrix.GroupSize * 2 * sizeof(float)];
     }
 
     private static long CopyBytes(XlstmConfig c)

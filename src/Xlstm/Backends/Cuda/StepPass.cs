@@ -7,9 +7,10 @@ internal sealed unsafe class StepPass : IPass
 {
     private const int Threads = 256;
 
-    // What the host tells the device: the item, then the token id.
-    private const int ControlBytes = 64;
+    // What the host tells the device: the item, the token id, what is wanted of the logits.
+    private const int ControlBytes = 96;
     private const int IdOffset = 32;
+    private const int ShortlistOffset = 64;
 
     private readonly XlstmConfig _config;
     private readonly CudaContext _context;
@@ -26,9 +27,11 @@ internal sealed unsafe class StepPass : IPass
     private readonly MatVec _up;
     private readonly MatVec _down;
     private readonly MatVec? _lmHead;
+    private readonly ShortlistKernel? _shortlist;
     private CudaGraph? _graph;
     private CudaGraph? _graphWithLogits;
-    private bool _wantsLogits;
+    private CudaGraph? _graphWithShortlist;
+    private Output _wanted;
 
     public StepPass(StageParts parts)
     {
@@ -63,6 +66,7 @@ internal sealed unsafe class StepPass : IPass
             _lmHead = config.AddOutNorm
                 ? MatVec.For(_context, _kernels, "logits", StreamInputs.Short, _weights.LmHead)
                 : MatVec.For(_context, _kernels, "logits_plain", StreamInputs.None, _weights.LmHead);
+            _shortlist = owned.Add(new ShortlistKernel(_context, _stream, _kernels, config.VocabSize, capacity: 1));
         }
 
         _cell = new CellStep(config, _context, _kernels, _states.Format);
@@ -96,23 +100,33 @@ internal sealed unsafe class StepPass : IPass
         BatchItem item = items[0];
         int id = item.Tokens.Span[0];
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)id, (uint)_config.VocabSize, nameof(items));
-        _wantsLogits = _stage.HasHead && item.Output != Output.None;
-        *(CellItem*)_host.Pointer = new CellItem { State = ((CudaState)item.State).Address(part), FirstRow = 0, Tokens = 1 };
+        var state = (CudaState)item.State;
+        _wanted = _stage.HasHead ? item.Output : Output.None;
+        *(CellItem*)_host.Pointer = new CellItem { State = state.Address(part), FirstRow = 0, Tokens = 1 };
         *(int*)(_host.Pointer + IdOffset) = id;
+        if (_wanted == Output.Shortlist)
+        {
+            *(ShortlistItem*)(_host.Pointer + ShortlistOffset) = _shortlist!.Item(item.Shortlist!, state.Logits, row: 0, place: 0);
+        }
+
         _stream.Upload(Control, _host.Pointer, ControlBytes);
     }
 
     /// <inheritdoc/>
     public void Queue()
     {
-        if (_wantsLogits)
+        switch (_wanted)
         {
-            _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, () => Record(withLogits: true)));
-            _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
-        }
-        else
-        {
-            _stream.Launch(_graph ??= _stream.Capture(_context, () => Record(withLogits: false)));
+            case Output.None:
+                _stream.Launch(_graph ??= _stream.Capture(_context, QueueBlocks));
+                break;
+            case Output.Shortlist:
+                _stream.Launch(_graphWithShortlist ??= _stream.Capture(_context, QueueShortlist));
+                break;
+            default:
+                _stream.Launch(_graphWithLogits ??= _stream.Capture(_context, QueueLogits));
+                _stream.Download(_host.Pointer + ControlBytes, Logits, Floats(_config.VocabSize));
+                break;
         }
     }
 
@@ -120,7 +134,11 @@ internal sealed unsafe class StepPass : IPass
     public void Finish(ReadOnlySpan<BatchItem> items)
     {
         _stream.Synchronize();
-        if (_wantsLogits)
+        if (_wanted == Output.Shortlist)
+        {
+            _shortlist!.Take(items[0].Shortlist!, place: 0);
+        }
+        else if (_wanted != Output.None)
         {
             new ReadOnlySpan<float>(_host.Pointer + ControlBytes, _config.VocabSize).CopyTo(items[0].Logits.Span);
         }
@@ -131,11 +149,12 @@ internal sealed unsafe class StepPass : IPass
     {
         _graph?.Dispose();
         _graphWithLogits?.Dispose();
+        _graphWithShortlist?.Dispose();
     }
 
     private static long Floats(int count) => sizeof(float) * (long)count;
 
-    private void Record(bool withLogits)
+    private void QueueBlocks()
     {
         XlstmConfig c = _config;
         if (_stage.HasEmbeddings)
@@ -154,14 +173,21 @@ internal sealed unsafe class StepPass : IPass
         {
             QueueBlock(block);
         }
+    }
 
-        if (withLogits)
-        {
-            MatVecArguments logits = Product(_weights.LmHead, X, Logits, _weights.Blocks[0].Qkvo) with { Cap = c.OutputLogitSoftCap ?? 0 };
-            logits.Norm = _weights.OutNorm.Weight;
-            logits.NormBias = _weights.OutNorm.Bias;
-            _lmHead!.Launch(_stream, logits);
-        }
+    private void QueueLogits()
+    {
+        QueueBlocks();
+        MatVecArguments logits = Product(_weights.LmHead, X, Logits, _weights.Blocks[0].Qkvo) with { Cap = _config.OutputLogitSoftCap ?? 0 };
+        logits.Norm = _weights.OutNorm.Weight;
+        logits.NormBias = _weights.OutNorm.Bias;
+        _lmHead!.Launch(_stream, logits);
+    }
+
+    private void QueueShortlist()
+    {
+        QueueLogits();
+        _shortlist!.Launch(Logits, Control + ShortlistOffset, 1);
     }
 
     private void QueueBlock(int block)

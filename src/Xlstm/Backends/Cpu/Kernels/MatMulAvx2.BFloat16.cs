@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>bfloat16 panels, widened by a shift: a 32-bit lane holds two columns of its row.</summary>
-internal sealed unsafe partial class MatMulAvx2
+internal unsafe partial class MatMulAvx2
 {
     /// <inheritdoc/>
     public override void BFloat16(in PanelGroup panels, int cols, float* tile, int width, float* result)

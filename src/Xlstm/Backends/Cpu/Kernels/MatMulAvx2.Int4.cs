@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int4 panels: unsigned nibbles times signed bytes; eight steps of at most 2 * 15 * 127 stay inside 16 bits.</summary>
-internal sealed unsafe partial class MatMulAvx2
+internal unsafe partial class MatMulAvx2
 {
     /// <inheritdoc/>
     public override void Int4(in PanelGroup panels, int groups, byte* tile, int width, float* result)
@@ -58,25 +58,27 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<float> s0l = d0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32))).AsByte())), s0h = d0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 8)).AsByte())), s1l = d1l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p1 + (odd * 32))).AsByte())), s1h = d1h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p1 + (odd * 32) + 8)).AsByte()));
             Vector256<float> m0l = dm0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 16)).AsByte())), m0h = dm0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 24)).AsByte())), m1l = dm1l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p1 + (odd * 32) + 16)).AsByte())), m1h = dm1h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p1 + (odd * 32) + 24)).AsByte()));
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int4GroupBytes), w1 = p1 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int4GroupBytes);
-            int* x = (int*)(tile + (2 * sizeof(float) * 1));
+            int* x = (int*)(tile + (QuantizedTiles.BytesHeader * 1));
             Vector256<short> a0l_0 = Vector256<short>.Zero, a0h_0 = Vector256<short>.Zero, a1l_0 = Vector256<short>.Zero, a1h_0 = Vector256<short>.Zero;
             for (int step = 0; step < 4; step++)
             {
                 Sse.Prefetch0(w0 + PrefetchBytes);
                 Sse.Prefetch0(w1 + PrefetchBytes);
-                Vector256<byte> q0l = Vector256.Load((byte*)w0), q0h = Vector256.Load((byte*)w0 + 32), q1l = Vector256.Load((byte*)w1), q1h = Vector256.Load((byte*)w1 + 32);
+                Vector256<byte> q0l = Vector256.Load(w0), q0h = Vector256.Load(w0 + 32), q1l = Vector256.Load(w1), q1h = Vector256.Load(w1 + 32);
                 Vector256<byte> low0l = q0l & nibble, low0h = q0h & nibble, low1l = q1l & nibble, low1h = q1h & nibble;
                 Vector256<byte> high0l = (q0l.AsUInt16() >> 4).AsByte() & nibble, high0h = (q0h.AsUInt16() >> 4).AsByte() & nibble, high1l = (q1l.AsUInt16() >> 4).AsByte() & nibble, high1h = (q1h.AsUInt16() >> 4).AsByte() & nibble;
                 Vector256<sbyte> x0a = Vector256.Create(x[0]).AsSByte();
-                a0l_0 += Avx2.MultiplyAddAdjacent(low0l, x0a);
-                a0h_0 += Avx2.MultiplyAddAdjacent(low0h, x0a);
-                a1l_0 += Avx2.MultiplyAddAdjacent(low1l, x0a);
-                a1h_0 += Avx2.MultiplyAddAdjacent(low1h, x0a);
+                Vector256<short> y0l_0a = Avx2.MultiplyAddAdjacent(low0l, x0a), y0h_0a = Avx2.MultiplyAddAdjacent(low0h, x0a), y1l_0a = Avx2.MultiplyAddAdjacent(low1l, x0a), y1h_0a = Avx2.MultiplyAddAdjacent(low1h, x0a);
+                a0l_0 += y0l_0a;
+                a0h_0 += y0h_0a;
+                a1l_0 += y1l_0a;
+                a1h_0 += y1h_0a;
                 Vector256<sbyte> x0b = Vector256.Create(x[1]).AsSByte();
-                a0l_0 += Avx2.MultiplyAddAdjacent(high0l, x0b);
-                a0h_0 += Avx2.MultiplyAddAdjacent(high0h, x0b);
-                a1l_0 += Avx2.MultiplyAddAdjacent(high1l, x0b);
-                a1h_0 += Avx2.MultiplyAddAdjacent(high1h, x0b);
+                Vector256<short> y0l_0b = Avx2.MultiplyAddAdjacent(high0l, x0b), y0h_0b = Avx2.MultiplyAddAdjacent(high0h, x0b), y1l_0b = Avx2.MultiplyAddAdjacent(high1l, x0b), y1h_0b = Avx2.MultiplyAddAdjacent(high1h, x0b);
+                a0l_0 += y0l_0b;
+                a0h_0 += y0h_0b;
+                a1l_0 += y1l_0b;
+                a1h_0 += y1h_0b;
                 w0 += 64;
                 w1 += 64;
                 x += 2;
@@ -88,7 +90,7 @@ internal sealed unsafe partial class MatMulAvx2
             Fma.MultiplyAdd(m0h, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(Avx2.MultiplyAddAdjacent(a0h_0, ones)), s0h * scale0, Vector256.Load(result + 8))).Store(result + 8);
             Fma.MultiplyAdd(m1l, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(Avx2.MultiplyAddAdjacent(a1l_0, ones)), s1l * scale0, Vector256.Load(result + 16))).Store(result + 16);
             Fma.MultiplyAdd(m1h, sum0, Fma.MultiplyAdd(Vector256.ConvertToSingle(Avx2.MultiplyAddAdjacent(a1h_0, ones)), s1h * scale0, Vector256.Load(result + 24))).Store(result + 24);
-            tile += (2 * sizeof(float) * 1) + (8 * sizeof(int) * 1);
+            tile += QuantizedTiles.BytesGroupBytes * 1;
             if (odd != 0)
             {
                 p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int4GroupBytes);
@@ -122,40 +124,48 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<float> s0l = d0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32))).AsByte())), s0h = d0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 8)).AsByte()));
             Vector256<float> m0l = dm0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 16)).AsByte())), m0h = dm0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 24)).AsByte()));
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int4GroupBytes);
-            int* x = (int*)(tile + (2 * sizeof(float) * 4));
+            int* x = (int*)(tile + (QuantizedTiles.BytesHeader * 4));
             Vector256<short> a0l_0 = Vector256<short>.Zero, a0h_0 = Vector256<short>.Zero;
             Vector256<short> a0l_1 = Vector256<short>.Zero, a0h_1 = Vector256<short>.Zero;
             Vector256<short> a0l_2 = Vector256<short>.Zero, a0h_2 = Vector256<short>.Zero;
             Vector256<short> a0l_3 = Vector256<short>.Zero, a0h_3 = Vector256<short>.Zero;
             for (int step = 0; step < 4; step++)
             {
-                Vector256<byte> q0l = Vector256.Load((byte*)w0), q0h = Vector256.Load((byte*)w0 + 32);
+                Vector256<byte> q0l = Vector256.Load(w0), q0h = Vector256.Load(w0 + 32);
                 Vector256<byte> low0l = q0l & nibble, low0h = q0h & nibble;
                 Vector256<byte> high0l = (q0l.AsUInt16() >> 4).AsByte() & nibble, high0h = (q0h.AsUInt16() >> 4).AsByte() & nibble;
                 Vector256<sbyte> x0a = Vector256.Create(x[0]).AsSByte();
-                a0l_0 += Avx2.MultiplyAddAdjacent(low0l, x0a);
-                a0h_0 += Avx2.MultiplyAddAdjacent(low0h, x0a);
+                Vector256<short> y0l_0a = Avx2.MultiplyAddAdjacent(low0l, x0a), y0h_0a = Avx2.MultiplyAddAdjacent(low0h, x0a);
+                a0l_0 += y0l_0a;
+                a0h_0 += y0h_0a;
                 Vector256<sbyte> x1a = Vector256.Create(x[1]).AsSByte();
-                a0l_1 += Avx2.MultiplyAddAdjacent(low0l, x1a);
-                a0h_1 += Avx2.MultiplyAddAdjacent(low0h, x1a);
+                Vector256<short> y0l_1a = Avx2.MultiplyAddAdjacent(low0l, x1a), y0h_1a = Avx2.MultiplyAddAdjacent(low0h, x1a);
+                a0l_1 += y0l_1a;
+                a0h_1 += y0h_1a;
                 Vector256<sbyte> x2a = Vector256.Create(x[2]).AsSByte();
-                a0l_2 += Avx2.MultiplyAddAdjacent(low0l, x2a);
-                a0h_2 += Avx2.MultiplyAddAdjacent(low0h, x2a);
+                Vector256<short> y0l_2a = Avx2.MultiplyAddAdjacent(low0l, x2a), y0h_2a = Avx2.MultiplyAddAdjacent(low0h, x2a);
+                a0l_2 += y0l_2a;
+                a0h_2 += y0h_2a;
                 Vector256<sbyte> x3a = Vector256.Create(x[3]).AsSByte();
-                a0l_3 += Avx2.MultiplyAddAdjacent(low0l, x3a);
-                a0h_3 += Avx2.MultiplyAddAdjacent(low0h, x3a);
+                Vector256<short> y0l_3a = Avx2.MultiplyAddAdjacent(low0l, x3a), y0h_3a = Avx2.MultiplyAddAdjacent(low0h, x3a);
+                a0l_3 += y0l_3a;
+                a0h_3 += y0h_3a;
                 Vector256<sbyte> x0b = Vector256.Create(x[4]).AsSByte();
-                a0l_0 += Avx2.MultiplyAddAdjacent(high0l, x0b);
-                a0h_0 += Avx2.MultiplyAddAdjacent(high0h, x0b);
+                Vector256<short> y0l_0b = Avx2.MultiplyAddAdjacent(high0l, x0b), y0h_0b = Avx2.MultiplyAddAdjacent(high0h, x0b);
+                a0l_0 += y0l_0b;
+                a0h_0 += y0h_0b;
                 Vector256<sbyte> x1b = Vector256.Create(x[5]).AsSByte();
-                a0l_1 += Avx2.MultiplyAddAdjacent(high0l, x1b);
-                a0h_1 += Avx2.MultiplyAddAdjacent(high0h, x1b);
+                Vector256<short> y0l_1b = Avx2.MultiplyAddAdjacent(high0l, x1b), y0h_1b = Avx2.MultiplyAddAdjacent(high0h, x1b);
+                a0l_1 += y0l_1b;
+                a0h_1 += y0h_1b;
                 Vector256<sbyte> x2b = Vector256.Create(x[6]).AsSByte();
-                a0l_2 += Avx2.MultiplyAddAdjacent(high0l, x2b);
-                a0h_2 += Avx2.MultiplyAddAdjacent(high0h, x2b);
+                Vector256<short> y0l_2b = Avx2.MultiplyAddAdjacent(high0l, x2b), y0h_2b = Avx2.MultiplyAddAdjacent(high0h, x2b);
+                a0l_2 += y0l_2b;
+                a0h_2 += y0h_2b;
                 Vector256<sbyte> x3b = Vector256.Create(x[7]).AsSByte();
-                a0l_3 += Avx2.MultiplyAddAdjacent(high0l, x3b);
-                a0h_3 += Avx2.MultiplyAddAdjacent(high0h, x3b);
+                Vector256<short> y0l_3b = Avx2.MultiplyAddAdjacent(high0l, x3b), y0h_3b = Avx2.MultiplyAddAdjacent(high0h, x3b);
+                a0l_3 += y0l_3b;
+                a0h_3 += y0h_3b;
                 w0 += 64;
                 x += 8;
             }
@@ -173,7 +183,7 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<float> scale3 = Vector256.Create(xScale[3]), sum3 = Vector256.Create(-xSum[3]);
             Fma.MultiplyAdd(m0l, sum3, Fma.MultiplyAdd(Vector256.ConvertToSingle(Avx2.MultiplyAddAdjacent(a0l_3, ones)), s0l * scale3, Vector256.Load(result + (3 * resultStride)))).Store(result + (3 * resultStride));
             Fma.MultiplyAdd(m0h, sum3, Fma.MultiplyAdd(Vector256.ConvertToSingle(Avx2.MultiplyAddAdjacent(a0h_3, ones)), s0h * scale3, Vector256.Load(result + (3 * resultStride) + 8))).Store(result + (3 * resultStride) + 8);
-            tile += (2 * sizeof(float) * 4) + (8 * sizeof(int) * 4);
+            tile += QuantizedTiles.BytesGroupBytes * 4;
             if (odd != 0)
             {
                 p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int4GroupBytes);
@@ -210,7 +220,7 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<float> s0l = d0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32))).AsByte())), s0h = d0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 8)).AsByte()));
             Vector256<float> m0l = dm0l * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 16)).AsByte())), m0h = dm0h * Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(Vector128.CreateScalarUnsafe(*(ulong*)(p0 + (odd * 32) + 24)).AsByte()));
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int4GroupBytes);
-            int* x = (int*)(tile + (2 * sizeof(float) * 12));
+            int* x = (int*)(tile + (QuantizedTiles.BytesHeader * 12));
             Vector256<short> a0l_0 = Vector256<short>.Zero, a0h_0 = Vector256<short>.Zero;
             Vector256<short> a0l_1 = Vector256<short>.Zero, a0h_1 = Vector256<short>.Zero;
             Vector256<short> a0l_2 = Vector256<short>.Zero, a0h_2 = Vector256<short>.Zero;
@@ -219,45 +229,57 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<short> a0l_5 = Vector256<short>.Zero, a0h_5 = Vector256<short>.Zero;
             for (int step = 0; step < 4; step++)
             {
-                Vector256<byte> q0l = Vector256.Load((byte*)w0), q0h = Vector256.Load((byte*)w0 + 32);
+                Vector256<byte> q0l = Vector256.Load(w0), q0h = Vector256.Load(w0 + 32);
                 Vector256<byte> low0l = q0l & nibble, low0h = q0h & nibble;
                 Vector256<byte> high0l = (q0l.AsUInt16() >> 4).AsByte() & nibble, high0h = (q0h.AsUInt16() >> 4).AsByte() & nibble;
                 Vector256<sbyte> x0a = Vector256.Create(x[0]).AsSByte();
-                a0l_0 += Avx2.MultiplyAddAdjacent(low0l, x0a);
-                a0h_0 += Avx2.MultiplyAddAdjacent(low0h, x0a);
+                Vector256<short> y0l_0a = Avx2.MultiplyAddAdjacent(low0l, x0a), y0h_0a = Avx2.MultiplyAddAdjacent(low0h, x0a);
+                a0l_0 += y0l_0a;
+                a0h_0 += y0h_0a;
                 Vector256<sbyte> x1a = Vector256.Create(x[1]).AsSByte();
-                a0l_1 += Avx2.MultiplyAddAdjacent(low0l, x1a);
-                a0h_1 += Avx2.MultiplyAddAdjacent(low0h, x1a);
+                Vector256<short> y0l_1a = Avx2.MultiplyAddAdjacent(low0l, x1a), y0h_1a = Avx2.MultiplyAddAdjacent(low0h, x1a);
+                a0l_1 += y0l_1a;
+                a0h_1 += y0h_1a;
                 Vector256<sbyte> x2a = Vector256.Create(x[2]).AsSByte();
-                a0l_2 += Avx2.MultiplyAddAdjacent(low0l, x2a);
-                a0h_2 += Avx2.MultiplyAddAdjacent(low0h, x2a);
+                Vector256<short> y0l_2a = Avx2.MultiplyAddAdjacent(low0l, x2a), y0h_2a = Avx2.MultiplyAddAdjacent(low0h, x2a);
+                a0l_2 += y0l_2a;
+                a0h_2 += y0h_2a;
                 Vector256<sbyte> x3a = Vector256.Create(x[3]).AsSByte();
-                a0l_3 += Avx2.MultiplyAddAdjacent(low0l, x3a);
-                a0h_3 += Avx2.MultiplyAddAdjacent(low0h, x3a);
+                Vector256<short> y0l_3a = Avx2.MultiplyAddAdjacent(low0l, x3a), y0h_3a = Avx2.MultiplyAddAdjacent(low0h, x3a);
+                a0l_3 += y0l_3a;
+                a0h_3 += y0h_3a;
                 Vector256<sbyte> x4a = Vector256.Create(x[4]).AsSByte();
-                a0l_4 += Avx2.MultiplyAddAdjacent(low0l, x4a);
-                a0h_4 += Avx2.MultiplyAddAdjacent(low0h, x4a);
+                Vector256<short> y0l_4a = Avx2.MultiplyAddAdjacent(low0l, x4a), y0h_4a = Avx2.MultiplyAddAdjacent(low0h, x4a);
+                a0l_4 += y0l_4a;
+                a0h_4 += y0h_4a;
                 Vector256<sbyte> x5a = Vector256.Create(x[5]).AsSByte();
-                a0l_5 += Avx2.MultiplyAddAdjacent(low0l, x5a);
-                a0h_5 += Avx2.MultiplyAddAdjacent(low0h, x5a);
+                Vector256<short> y0l_5a = Avx2.MultiplyAddAdjacent(low0l, x5a), y0h_5a = Avx2.MultiplyAddAdjacent(low0h, x5a);
+                a0l_5 += y0l_5a;
+                a0h_5 += y0h_5a;
                 Vector256<sbyte> x0b = Vector256.Create(x[12]).AsSByte();
-                a0l_0 += Avx2.MultiplyAddAdjacent(high0l, x0b);
-                a0h_0 += Avx2.MultiplyAddAdjacent(high0h, x0b);
+                Vector256<short> y0l_0b = Avx2.MultiplyAddAdjacent(high0l, x0b), y0h_0b = Avx2.MultiplyAddAdjacent(high0h, x0b);
+                a0l_0 += y0l_0b;
+                a0h_0 += y0h_0b;
                 Vector256<sbyte> x1b = Vector256.Create(x[13]).AsSByte();
-                a0l_1 += Avx2.MultiplyAddAdjacent(high0l, x1b);
-                a0h_1 += Avx2.MultiplyAddAdjacent(high0h, x1b);
+                Vector256<short> y0l_1b = Avx2.MultiplyAddAdjacent(high0l, x1b), y0h_1b = Avx2.MultiplyAddAdjacent(high0h, x1b);
+                a0l_1 += y0l_1b;
+                a0h_1 += y0h_1b;
                 Vector256<sbyte> x2b = Vector256.Create(x[14]).AsSByte();
-                a0l_2 += Avx2.MultiplyAddAdjacent(high0l, x2b);
-                a0h_2 += Avx2.MultiplyAddAdjacent(high0h, x2b);
+                Vector256<short> y0l_2b = Avx2.MultiplyAddAdjacent(high0l, x2b), y0h_2b = Avx2.MultiplyAddAdjacent(high0h, x2b);
+                a0l_2 += y0l_2b;
+                a0h_2 += y0h_2b;
                 Vector256<sbyte> x3b = Vector256.Create(x[15]).AsSByte();
-                a0l_3 += Avx2.MultiplyAddAdjacent(high0l, x3b);
-                a0h_3 += Avx2.MultiplyAddAdjacent(high0h, x3b);
+                Vector256<short> y0l_3b = Avx2.MultiplyAddAdjacent(high0l, x3b), y0h_3b = Avx2.MultiplyAddAdjacent(high0h, x3b);
+                a0l_3 += y0l_3b;
+                a0h_3 += y0h_3b;
                 Vector256<sbyte> x4b = Vector256.Create(x[16]).AsSByte();
-                a0l_4 += Avx2.MultiplyAddAdjacent(high0l, x4b);
-                a0h_4 += Avx2.MultiplyAddAdjacent(high0h, x4b);
+                Vector256<short> y0l_4b = Avx2.MultiplyAddAdjacent(high0l, x4b), y0h_4b = Avx2.MultiplyAddAdjacent(high0h, x4b);
+                a0l_4 += y0l_4b;
+                a0h_4 += y0h_4b;
                 Vector256<sbyte> x5b = Vector256.Create(x[17]).AsSByte();
-                a0l_5 += Avx2.MultiplyAddAdjacent(high0l, x5b);
-                a0h_5 += Avx2.MultiplyAddAdjacent(high0h, x5b);
+                Vector256<short> y0l_5b = Avx2.MultiplyAddAdjacent(high0l, x5b), y0h_5b = Avx2.MultiplyAddAdjacent(high0h, x5b);
+                a0l_5 += y0l_5b;
+                a0h_5 += y0h_5b;
                 w0 += 64;
                 x += 24;
             }
@@ -281,7 +303,7 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<float> scale5 = Vector256.Create(xScale[5]), sum5 = Vector256.Create(-xSum[5]);
             Fma.MultiplyAdd(m0l, sum5, Fma.MultiplyAdd(Vector256.ConvertToSingle(Avx2.MultiplyAddAdjacent(a0l_5, ones)), s0l * scale5, Vector256.Load(result + 160))).Store(result + 160);
             Fma.MultiplyAdd(m0h, sum5, Fma.MultiplyAdd(Vector256.ConvertToSingle(Avx2.MultiplyAddAdjacent(a0h_5, ones)), s0h * scale5, Vector256.Load(result + 168))).Store(result + 168);
-            tile += (2 * sizeof(float) * 12) + (8 * sizeof(int) * 12);
+            tile += QuantizedTiles.BytesGroupBytes * 12;
             if (odd != 0)
             {
                 p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int4GroupBytes);

@@ -7,7 +7,7 @@ using Xlstm.Checkpoints.Packed;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>int8 panels: weights widened to 16 bits, columns in pairs (0, 2) and (1, 3) of each four because two shifts make those.</summary>
-internal sealed unsafe partial class MatMulAvx2
+internal unsafe partial class MatMulAvx2
 {
     /// <inheritdoc/>
     public override void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result)
@@ -51,25 +51,27 @@ internal sealed unsafe partial class MatMulAvx2
             int odd = group & 1;
             Vector256<float> s0l = (Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)(p0 + (odd * 32)))) << 16).AsSingle(), s0h = (Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)(p0 + (odd * 32) + 16))) << 16).AsSingle(), s1l = (Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)(p1 + (odd * 32)))) << 16).AsSingle(), s1h = (Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)(p1 + (odd * 32) + 16))) << 16).AsSingle();
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes), w1 = p1 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes);
-            int* x = (int*)(tile + (2 * sizeof(float) * 1));
+            int* x = (int*)(tile + (QuantizedTiles.WordsHeader * 1));
             Vector256<int> a0l_0 = Vector256<int>.Zero, a0h_0 = Vector256<int>.Zero, a1l_0 = Vector256<int>.Zero, a1h_0 = Vector256<int>.Zero;
             for (int step = 0; step < 8; step++)
             {
                 Sse.Prefetch0(w0 + PrefetchBytes);
                 Sse.Prefetch0(w1 + PrefetchBytes);
-                Vector256<short> q0l = Vector256.Load((short*)w0), q0h = Vector256.Load((short*)w0 + 16), q1l = Vector256.Load((short*)w1), q1h = Vector256.Load((short*)w1 + 16);
+                Vector256<short> q0l = Vector256.Load(w0).AsInt16(), q0h = Vector256.Load(w0 + 32).AsInt16(), q1l = Vector256.Load(w1).AsInt16(), q1h = Vector256.Load(w1 + 32).AsInt16();
                 Vector256<short> even0l = (q0l << 8) >> 8, even0h = (q0h << 8) >> 8, even1l = (q1l << 8) >> 8, even1h = (q1h << 8) >> 8;
                 Vector256<short> odd0l = q0l >> 8, odd0h = q0h >> 8, odd1l = q1l >> 8, odd1h = q1h >> 8;
                 Vector256<short> x0a = Vector256.Create(x[0]).AsInt16();
-                a0l_0 += Avx2.MultiplyAddAdjacent(even0l, x0a);
-                a0h_0 += Avx2.MultiplyAddAdjacent(even0h, x0a);
-                a1l_0 += Avx2.MultiplyAddAdjacent(even1l, x0a);
-                a1h_0 += Avx2.MultiplyAddAdjacent(even1h, x0a);
+                Vector256<int> y0l_0a = Avx2.MultiplyAddAdjacent(even0l, x0a), y0h_0a = Avx2.MultiplyAddAdjacent(even0h, x0a), y1l_0a = Avx2.MultiplyAddAdjacent(even1l, x0a), y1h_0a = Avx2.MultiplyAddAdjacent(even1h, x0a);
+                a0l_0 += y0l_0a;
+                a0h_0 += y0h_0a;
+                a1l_0 += y1l_0a;
+                a1h_0 += y1h_0a;
                 Vector256<short> x0b = Vector256.Create(x[1]).AsInt16();
-                a0l_0 += Avx2.MultiplyAddAdjacent(odd0l, x0b);
-                a0h_0 += Avx2.MultiplyAddAdjacent(odd0h, x0b);
-                a1l_0 += Avx2.MultiplyAddAdjacent(odd1l, x0b);
-                a1h_0 += Avx2.MultiplyAddAdjacent(odd1h, x0b);
+                Vector256<int> y0l_0b = Avx2.MultiplyAddAdjacent(odd0l, x0b), y0h_0b = Avx2.MultiplyAddAdjacent(odd0h, x0b), y1l_0b = Avx2.MultiplyAddAdjacent(odd1l, x0b), y1h_0b = Avx2.MultiplyAddAdjacent(odd1h, x0b);
+                a0l_0 += y0l_0b;
+                a0h_0 += y0h_0b;
+                a1l_0 += y1l_0b;
+                a1h_0 += y1h_0b;
                 w0 += 64;
                 w1 += 64;
                 x += 2;
@@ -81,7 +83,7 @@ internal sealed unsafe partial class MatMulAvx2
             Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_0), s0h * scale0, Vector256.Load(result + 8)).Store(result + 8);
             Fma.MultiplyAdd(Vector256.ConvertToSingle(a1l_0), s1l * scale0, Vector256.Load(result + 16)).Store(result + 16);
             Fma.MultiplyAdd(Vector256.ConvertToSingle(a1h_0), s1h * scale0, Vector256.Load(result + 24)).Store(result + 24);
-            tile += (2 * sizeof(float) * 1) + (16 * sizeof(int) * 1);
+            tile += QuantizedTiles.WordsGroupBytes * 1;
             if (odd != 0)
             {
                 p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
@@ -109,40 +111,48 @@ internal sealed unsafe partial class MatMulAvx2
             int odd = group & 1;
             Vector256<float> s0l = (Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)(p0 + (odd * 32)))) << 16).AsSingle(), s0h = (Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)(p0 + (odd * 32) + 16))) << 16).AsSingle();
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes);
-            int* x = (int*)(tile + (2 * sizeof(float) * 4));
+            int* x = (int*)(tile + (QuantizedTiles.WordsHeader * 4));
             Vector256<int> a0l_0 = Vector256<int>.Zero, a0h_0 = Vector256<int>.Zero;
             Vector256<int> a0l_1 = Vector256<int>.Zero, a0h_1 = Vector256<int>.Zero;
             Vector256<int> a0l_2 = Vector256<int>.Zero, a0h_2 = Vector256<int>.Zero;
             Vector256<int> a0l_3 = Vector256<int>.Zero, a0h_3 = Vector256<int>.Zero;
             for (int step = 0; step < 8; step++)
             {
-                Vector256<short> q0l = Vector256.Load((short*)w0), q0h = Vector256.Load((short*)w0 + 16);
+                Vector256<short> q0l = Vector256.Load(w0).AsInt16(), q0h = Vector256.Load(w0 + 32).AsInt16();
                 Vector256<short> even0l = (q0l << 8) >> 8, even0h = (q0h << 8) >> 8;
                 Vector256<short> odd0l = q0l >> 8, odd0h = q0h >> 8;
                 Vector256<short> x0a = Vector256.Create(x[0]).AsInt16();
-                a0l_0 += Avx2.MultiplyAddAdjacent(even0l, x0a);
-                a0h_0 += Avx2.MultiplyAddAdjacent(even0h, x0a);
+                Vector256<int> y0l_0a = Avx2.MultiplyAddAdjacent(even0l, x0a), y0h_0a = Avx2.MultiplyAddAdjacent(even0h, x0a);
+                a0l_0 += y0l_0a;
+                a0h_0 += y0h_0a;
                 Vector256<short> x1a = Vector256.Create(x[1]).AsInt16();
-                a0l_1 += Avx2.MultiplyAddAdjacent(even0l, x1a);
-                a0h_1 += Avx2.MultiplyAddAdjacent(even0h, x1a);
+                Vector256<int> y0l_1a = Avx2.MultiplyAddAdjacent(even0l, x1a), y0h_1a = Avx2.MultiplyAddAdjacent(even0h, x1a);
+                a0l_1 += y0l_1a;
+                a0h_1 += y0h_1a;
                 Vector256<short> x2a = Vector256.Create(x[2]).AsInt16();
-                a0l_2 += Avx2.MultiplyAddAdjacent(even0l, x2a);
-                a0h_2 += Avx2.MultiplyAddAdjacent(even0h, x2a);
+                Vector256<int> y0l_2a = Avx2.MultiplyAddAdjacent(even0l, x2a), y0h_2a = Avx2.MultiplyAddAdjacent(even0h, x2a);
+                a0l_2 += y0l_2a;
+                a0h_2 += y0h_2a;
                 Vector256<short> x3a = Vector256.Create(x[3]).AsInt16();
-                a0l_3 += Avx2.MultiplyAddAdjacent(even0l, x3a);
-                a0h_3 += Avx2.MultiplyAddAdjacent(even0h, x3a);
+                Vector256<int> y0l_3a = Avx2.MultiplyAddAdjacent(even0l, x3a), y0h_3a = Avx2.MultiplyAddAdjacent(even0h, x3a);
+                a0l_3 += y0l_3a;
+                a0h_3 += y0h_3a;
                 Vector256<short> x0b = Vector256.Create(x[4]).AsInt16();
-                a0l_0 += Avx2.MultiplyAddAdjacent(odd0l, x0b);
-                a0h_0 += Avx2.MultiplyAddAdjacent(odd0h, x0b);
+                Vector256<int> y0l_0b = Avx2.MultiplyAddAdjacent(odd0l, x0b), y0h_0b = Avx2.MultiplyAddAdjacent(odd0h, x0b);
+                a0l_0 += y0l_0b;
+                a0h_0 += y0h_0b;
                 Vector256<short> x1b = Vector256.Create(x[5]).AsInt16();
-                a0l_1 += Avx2.MultiplyAddAdjacent(odd0l, x1b);
-                a0h_1 += Avx2.MultiplyAddAdjacent(odd0h, x1b);
+                Vector256<int> y0l_1b = Avx2.MultiplyAddAdjacent(odd0l, x1b), y0h_1b = Avx2.MultiplyAddAdjacent(odd0h, x1b);
+                a0l_1 += y0l_1b;
+                a0h_1 += y0h_1b;
                 Vector256<short> x2b = Vector256.Create(x[6]).AsInt16();
-                a0l_2 += Avx2.MultiplyAddAdjacent(odd0l, x2b);
-                a0h_2 += Avx2.MultiplyAddAdjacent(odd0h, x2b);
+                Vector256<int> y0l_2b = Avx2.MultiplyAddAdjacent(odd0l, x2b), y0h_2b = Avx2.MultiplyAddAdjacent(odd0h, x2b);
+                a0l_2 += y0l_2b;
+                a0h_2 += y0h_2b;
                 Vector256<short> x3b = Vector256.Create(x[7]).AsInt16();
-                a0l_3 += Avx2.MultiplyAddAdjacent(odd0l, x3b);
-                a0h_3 += Avx2.MultiplyAddAdjacent(odd0h, x3b);
+                Vector256<int> y0l_3b = Avx2.MultiplyAddAdjacent(odd0l, x3b), y0h_3b = Avx2.MultiplyAddAdjacent(odd0h, x3b);
+                a0l_3 += y0l_3b;
+                a0h_3 += y0h_3b;
                 w0 += 64;
                 x += 8;
             }
@@ -160,7 +170,7 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<float> scale3 = Vector256.Create(xScale[3]);
             Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_3), s0l * scale3, Vector256.Load(result + (3 * resultStride))).Store(result + (3 * resultStride));
             Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_3), s0h * scale3, Vector256.Load(result + (3 * resultStride) + 8)).Store(result + (3 * resultStride) + 8);
-            tile += (2 * sizeof(float) * 4) + (16 * sizeof(int) * 4);
+            tile += QuantizedTiles.WordsGroupBytes * 4;
             if (odd != 0)
             {
                 p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
@@ -191,7 +201,7 @@ internal sealed unsafe partial class MatMulAvx2
             int odd = group & 1;
             Vector256<float> s0l = (Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)(p0 + (odd * 32)))) << 16).AsSingle(), s0h = (Avx2.ConvertToVector256Int32(Vector128.Load((ushort*)(p0 + (odd * 32) + 16))) << 16).AsSingle();
             byte* w0 = p0 + PackedMatrix.ScaleLine + (odd * PackedMatrix.Int8GroupBytes);
-            int* x = (int*)(tile + (2 * sizeof(float) * 12));
+            int* x = (int*)(tile + (QuantizedTiles.WordsHeader * 12));
             Vector256<int> a0l_0 = Vector256<int>.Zero, a0h_0 = Vector256<int>.Zero;
             Vector256<int> a0l_1 = Vector256<int>.Zero, a0h_1 = Vector256<int>.Zero;
             Vector256<int> a0l_2 = Vector256<int>.Zero, a0h_2 = Vector256<int>.Zero;
@@ -200,45 +210,57 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<int> a0l_5 = Vector256<int>.Zero, a0h_5 = Vector256<int>.Zero;
             for (int step = 0; step < 8; step++)
             {
-                Vector256<short> q0l = Vector256.Load((short*)w0), q0h = Vector256.Load((short*)w0 + 16);
+                Vector256<short> q0l = Vector256.Load(w0).AsInt16(), q0h = Vector256.Load(w0 + 32).AsInt16();
                 Vector256<short> even0l = (q0l << 8) >> 8, even0h = (q0h << 8) >> 8;
                 Vector256<short> odd0l = q0l >> 8, odd0h = q0h >> 8;
                 Vector256<short> x0a = Vector256.Create(x[0]).AsInt16();
-                a0l_0 += Avx2.MultiplyAddAdjacent(even0l, x0a);
-                a0h_0 += Avx2.MultiplyAddAdjacent(even0h, x0a);
+                Vector256<int> y0l_0a = Avx2.MultiplyAddAdjacent(even0l, x0a), y0h_0a = Avx2.MultiplyAddAdjacent(even0h, x0a);
+                a0l_0 += y0l_0a;
+                a0h_0 += y0h_0a;
                 Vector256<short> x1a = Vector256.Create(x[1]).AsInt16();
-                a0l_1 += Avx2.MultiplyAddAdjacent(even0l, x1a);
-                a0h_1 += Avx2.MultiplyAddAdjacent(even0h, x1a);
+                Vector256<int> y0l_1a = Avx2.MultiplyAddAdjacent(even0l, x1a), y0h_1a = Avx2.MultiplyAddAdjacent(even0h, x1a);
+                a0l_1 += y0l_1a;
+                a0h_1 += y0h_1a;
                 Vector256<short> x2a = Vector256.Create(x[2]).AsInt16();
-                a0l_2 += Avx2.MultiplyAddAdjacent(even0l, x2a);
-                a0h_2 += Avx2.MultiplyAddAdjacent(even0h, x2a);
+                Vector256<int> y0l_2a = Avx2.MultiplyAddAdjacent(even0l, x2a), y0h_2a = Avx2.MultiplyAddAdjacent(even0h, x2a);
+                a0l_2 += y0l_2a;
+                a0h_2 += y0h_2a;
                 Vector256<short> x3a = Vector256.Create(x[3]).AsInt16();
-                a0l_3 += Avx2.MultiplyAddAdjacent(even0l, x3a);
-                a0h_3 += Avx2.MultiplyAddAdjacent(even0h, x3a);
+                Vector256<int> y0l_3a = Avx2.MultiplyAddAdjacent(even0l, x3a), y0h_3a = Avx2.MultiplyAddAdjacent(even0h, x3a);
+                a0l_3 += y0l_3a;
+                a0h_3 += y0h_3a;
                 Vector256<short> x4a = Vector256.Create(x[4]).AsInt16();
-                a0l_4 += Avx2.MultiplyAddAdjacent(even0l, x4a);
-                a0h_4 += Avx2.MultiplyAddAdjacent(even0h, x4a);
+                Vector256<int> y0l_4a = Avx2.MultiplyAddAdjacent(even0l, x4a), y0h_4a = Avx2.MultiplyAddAdjacent(even0h, x4a);
+                a0l_4 += y0l_4a;
+                a0h_4 += y0h_4a;
                 Vector256<short> x5a = Vector256.Create(x[5]).AsInt16();
-                a0l_5 += Avx2.MultiplyAddAdjacent(even0l, x5a);
-                a0h_5 += Avx2.MultiplyAddAdjacent(even0h, x5a);
+                Vector256<int> y0l_5a = Avx2.MultiplyAddAdjacent(even0l, x5a), y0h_5a = Avx2.MultiplyAddAdjacent(even0h, x5a);
+                a0l_5 += y0l_5a;
+                a0h_5 += y0h_5a;
                 Vector256<short> x0b = Vector256.Create(x[12]).AsInt16();
-                a0l_0 += Avx2.MultiplyAddAdjacent(odd0l, x0b);
-                a0h_0 += Avx2.MultiplyAddAdjacent(odd0h, x0b);
+                Vector256<int> y0l_0b = Avx2.MultiplyAddAdjacent(odd0l, x0b), y0h_0b = Avx2.MultiplyAddAdjacent(odd0h, x0b);
+                a0l_0 += y0l_0b;
+                a0h_0 += y0h_0b;
                 Vector256<short> x1b = Vector256.Create(x[13]).AsInt16();
-                a0l_1 += Avx2.MultiplyAddAdjacent(odd0l, x1b);
-                a0h_1 += Avx2.MultiplyAddAdjacent(odd0h, x1b);
+                Vector256<int> y0l_1b = Avx2.MultiplyAddAdjacent(odd0l, x1b), y0h_1b = Avx2.MultiplyAddAdjacent(odd0h, x1b);
+                a0l_1 += y0l_1b;
+                a0h_1 += y0h_1b;
                 Vector256<short> x2b = Vector256.Create(x[14]).AsInt16();
-                a0l_2 += Avx2.MultiplyAddAdjacent(odd0l, x2b);
-                a0h_2 += Avx2.MultiplyAddAdjacent(odd0h, x2b);
+                Vector256<int> y0l_2b = Avx2.MultiplyAddAdjacent(odd0l, x2b), y0h_2b = Avx2.MultiplyAddAdjacent(odd0h, x2b);
+                a0l_2 += y0l_2b;
+                a0h_2 += y0h_2b;
                 Vector256<short> x3b = Vector256.Create(x[15]).AsInt16();
-                a0l_3 += Avx2.MultiplyAddAdjacent(odd0l, x3b);
-                a0h_3 += Avx2.MultiplyAddAdjacent(odd0h, x3b);
+                Vector256<int> y0l_3b = Avx2.MultiplyAddAdjacent(odd0l, x3b), y0h_3b = Avx2.MultiplyAddAdjacent(odd0h, x3b);
+                a0l_3 += y0l_3b;
+                a0h_3 += y0h_3b;
                 Vector256<short> x4b = Vector256.Create(x[16]).AsInt16();
-                a0l_4 += Avx2.MultiplyAddAdjacent(odd0l, x4b);
-                a0h_4 += Avx2.MultiplyAddAdjacent(odd0h, x4b);
+                Vector256<int> y0l_4b = Avx2.MultiplyAddAdjacent(odd0l, x4b), y0h_4b = Avx2.MultiplyAddAdjacent(odd0h, x4b);
+                a0l_4 += y0l_4b;
+                a0h_4 += y0h_4b;
                 Vector256<short> x5b = Vector256.Create(x[17]).AsInt16();
-                a0l_5 += Avx2.MultiplyAddAdjacent(odd0l, x5b);
-                a0h_5 += Avx2.MultiplyAddAdjacent(odd0h, x5b);
+                Vector256<int> y0l_5b = Avx2.MultiplyAddAdjacent(odd0l, x5b), y0h_5b = Avx2.MultiplyAddAdjacent(odd0h, x5b);
+                a0l_5 += y0l_5b;
+                a0h_5 += y0h_5b;
                 w0 += 64;
                 x += 24;
             }
@@ -262,7 +284,7 @@ internal sealed unsafe partial class MatMulAvx2
             Vector256<float> scale5 = Vector256.Create(xScale[5]);
             Fma.MultiplyAdd(Vector256.ConvertToSingle(a0l_5), s0l * scale5, Vector256.Load(result + 160)).Store(result + 160);
             Fma.MultiplyAdd(Vector256.ConvertToSingle(a0h_5), s0h * scale5, Vector256.Load(result + 168)).Store(result + 168);
-            tile += (2 * sizeof(float) * 12) + (16 * sizeof(int) * 12);
+            tile += QuantizedTiles.WordsGroupBytes * 12;
             if (odd != 0)
             {
                 p0 += PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);

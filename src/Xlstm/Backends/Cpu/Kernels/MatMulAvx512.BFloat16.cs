@@ -6,7 +6,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>bfloat16 panels, widened by a shift: a 32-bit lane holds two columns of its row.</summary>
-internal sealed unsafe partial class MatMulAvx512
+internal unsafe partial class MatMulAvx512
 {
     /// <inheritdoc/>
     public override void BFloat16(in PanelGroup panels, int cols, float* tile, int width, float* result)

@@ -6,7 +6,7 @@ using System.Runtime.Intrinsics.X86;
 namespace Xlstm.Backends.Cpu.Kernels;
 
 /// <summary>float32 panels.</summary>
-internal sealed unsafe partial class MatMulAvx512
+internal unsafe partial class MatMulAvx512
 {
     /// <inheritdoc/>
     public override void Float32(in PanelGroup panels, int cols, float* tile, int width, float* result)

@@ -26,9 +26,20 @@ internal abstract unsafe class MatMulKernel
     /// <summary>The kernels of an instruction set.</summary>
     public static MatMulKernel For(CpuInstructionSet set) => set switch
     {
+        CpuInstructionSet.Avx512Vnni => new MatMulAvx512Vnni(),
         CpuInstructionSet.Avx512 => new MatMulAvx512(),
+        CpuInstructionSet.Avx2Vnni => new MatMulVnni<AvxVnniDotProduct>(),
         CpuInstructionSet.Avx2 => new MatMulAvx2(),
-        _ => new MatMulPortable(),
+        CpuInstructionSet.AdvSimdDp => new MatMulPortable<ArmDotProduct>(),
+        _ => new MatMulPortable<WideningDotProduct>(),
+    };
+
+    /// <summary>The form in which this kernel reads activations for weights of a format.</summary>
+    public virtual Encodings EncodingOf(WeightFormat format) => format switch
+    {
+        WeightFormat.Int8 => Encodings.Words,
+        WeightFormat.Int4 => Encodings.Bytes,
+        _ => Encodings.Float32,
     };
 
     /// <summary>float32 panels times a tile.</summary>
@@ -48,7 +59,7 @@ internal abstract unsafe class MatMulKernel
     /// </summary>
     /// <param name="panels">Four panels at widths 1 and 4, two at width 12.</param>
     /// <param name="groups">Groups of a row; even.</param>
-    /// <param name="tile">The encoded activations.</param>
+    /// <param name="tile">The activations, encoded as <see cref="EncodingOf"/> says.</param>
     /// <param name="width">1, 4 or 12.</param>
     /// <param name="result">float32 [width, panels * 16].</param>
     public abstract void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result);

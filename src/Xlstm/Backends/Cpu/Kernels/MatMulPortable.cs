@@ -4,9 +4,20 @@ using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cpu.Kernels;
 
-/// <summary>128-bit vectors of any machine: a panel's 16 rows are four vectors, one token at a time. Fused where the machine fuses (Arm), else multiply then add.</summary>
-internal sealed unsafe class MatMulPortable : MatMulKernel
+/// <summary>
+/// 128-bit vectors of any machine: a panel's 16 rows are four vectors, a to d. Fused where the machine fuses (Arm), else multiply then add.
+/// Floats one token at a time; quantized weights in one file a format.
+/// </summary>
+/// <typeparam name="TDot">The dot product of bytes.</typeparam>
+internal sealed unsafe partial class MatMulPortable<TDot> : MatMulKernel
+    where TDot : struct, IDotProduct128
 {
+    // Tokens of a wide tile that Arm's 32 registers have accumulators for.
+    private const int WideStep = 6;
+
+    /// <inheritdoc/>
+    public override Encodings EncodingOf(WeightFormat format) => format is WeightFormat.Int8 or WeightFormat.Int4 ? Encodings.Bytes : Encodings.Float32;
+
     /// <inheritdoc/>
     public override void Float32(in PanelGroup panels, int cols, float* tile, int width, float* result)
     {
@@ -29,32 +40,6 @@ internal sealed unsafe class MatMulPortable : MatMulKernel
             for (int panel = 0; panel < count; panel++)
             {
                 BFloat16Panel((uint*)Select(panels, panel), cols, tile + token, width, result + (((token * count) + panel) * PackedMatrix.PanelRows));
-            }
-        }
-    }
-
-    /// <inheritdoc/>
-    public override void Int8(in PanelGroup panels, int groups, byte* tile, int width, float* result)
-    {
-        int count = width == ActivationTiles.Wide ? WidePanels : GroupPanels;
-        for (int token = 0; token < width; token++)
-        {
-            for (int panel = 0; panel < count; panel++)
-            {
-                Int8Panel(Select(panels, panel), groups, tile + (token * sizeof(float)), width, result + (((token * count) + panel) * PackedMatrix.PanelRows));
-            }
-        }
-    }
-
-    /// <inheritdoc/>
-    public override void Int4(in PanelGroup panels, int groups, byte* tile, int width, float* result)
-    {
-        int count = width == ActivationTiles.Wide ? WidePanels : GroupPanels;
-        for (int token = 0; token < width; token++)
-        {
-            for (int panel = 0; panel < count; panel++)
-            {
-                Int4Panel(Select(panels, panel), groups, tile + (token * sizeof(float)), width, result + (((token * count) + panel) * PackedMatrix.PanelRows));
             }
         }
     }
@@ -120,92 +105,5 @@ internal sealed unsafe class MatMulPortable : MatMulKernel
         a1.Store(result + 4);
         a2.Store(result + 8);
         a3.Store(result + 12);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Int8Panel(byte* p, int groups, byte* tile, int width, float* result)
-    {
-        Vector128<float> f0 = default, f1 = default, f2 = default, f3 = default;
-        for (int group = 0; group < groups; group++)
-        {
-            ushort* scales = (ushort*)p + (group % 2 * PackedMatrix.PanelRows);
-            short* w = (short*)(p + PackedMatrix.ScaleLine + (group % 2 * PackedMatrix.Int8GroupBytes));
-            int* x = (int*)(tile + (2 * sizeof(float) * width));
-            Vector128<int> a0 = default, a1 = default, a2 = default, a3 = default;
-            for (int quad = 0; quad < PackedMatrix.GroupSize / 4; quad++)
-            {
-                Vector128<short> even = Vector128.Create(x[0]).AsInt16(), odd = Vector128.Create(x[width]).AsInt16();
-                a0 += FourColumns(Vector128.Load(w), even, odd);
-                a1 += FourColumns(Vector128.Load(w + 8), even, odd);
-                a2 += FourColumns(Vector128.Load(w + 16), even, odd);
-                a3 += FourColumns(Vector128.Load(w + 24), even, odd);
-                w += 2 * PackedMatrix.PanelRows;
-                x += 2 * width;
-            }
-
-            Vector128<float> scale = Vector128.Create(*(float*)tile);
-            (Vector128<uint> s0, Vector128<uint> s1) = Vector128.Widen(Vector128.Load(scales));
-            (Vector128<uint> s2, Vector128<uint> s3) = Vector128.Widen(Vector128.Load(scales + 8));
-            f0 = Vector128.MultiplyAddEstimate(Vector128.ConvertToSingle(a0), (s0 << 16).AsSingle() * scale, f0);
-            f1 = Vector128.MultiplyAddEstimate(Vector128.ConvertToSingle(a1), (s1 << 16).AsSingle() * scale, f1);
-            f2 = Vector128.MultiplyAddEstimate(Vector128.ConvertToSingle(a2), (s2 << 16).AsSingle() * scale, f2);
-            f3 = Vector128.MultiplyAddEstimate(Vector128.ConvertToSingle(a3), (s3 << 16).AsSingle() * scale, f3);
-            tile += QuantizedTiles.GroupBytes(WeightFormat.Int8) * width;
-            p += group % 2 == 0 ? 0 : PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes);
-        }
-
-        Store(result, f0, f1, f2, f3);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Int4Panel(byte* p, int groups, byte* tile, int width, float* result)
-    {
-        float* d = (float*)p, dm = d + PackedMatrix.PanelRows;
-        p += PackedMatrix.Int4RowBytes;
-        float* f = stackalloc float[PackedMatrix.PanelRows];
-        new Span<float>(f, PackedMatrix.PanelRows).Clear();
-        int* sums = stackalloc int[PackedMatrix.PanelRows];
-        for (int group = 0; group < groups; group++)
-        {
-            byte* scales = p + (group % 2 * 2 * PackedMatrix.PanelRows);
-            byte* w = p + PackedMatrix.ScaleLine + (group % 2 * PackedMatrix.Int4GroupBytes);
-            sbyte* x = (sbyte*)(tile + (2 * sizeof(float) * width));
-            new Span<int>(sums, PackedMatrix.PanelRows).Clear();
-            for (int step = 0; step < PackedMatrix.GroupSize / 8; step++)
-            {
-                for (int row = 0; row < PackedMatrix.PanelRows; row++)
-                {
-                    for (int k = 0; k < 4; k++)
-                    {
-                        int pair = w[(4 * row) + k];
-                        sums[row] += ((pair & 0x0F) * x[k]) + ((pair >> 4) * x[(4 * width) + k]);
-                    }
-                }
-
-                w += 4 * PackedMatrix.PanelRows;
-                x += 8 * width;
-            }
-
-            float scale = ((float*)tile)[0], sum = ((float*)tile)[width];
-            for (int row = 0; row < PackedMatrix.PanelRows; row++)
-            {
-                f[row] = float.MultiplyAddEstimate(sums[row], d[row] * scales[row] * scale, f[row]);
-                f[row] = float.MultiplyAddEstimate(dm[row] * scales[PackedMatrix.PanelRows + row], -sum, f[row]);
-            }
-
-            tile += QuantizedTiles.GroupBytes(WeightFormat.Int4) * width;
-            p += group % 2 == 0 ? 0 : PackedMatrix.ScaleLine + (2 * PackedMatrix.Int4GroupBytes);
-        }
-
-        new ReadOnlySpan<float>(f, PackedMatrix.PanelRows).CopyTo(new Span<float>(result, PackedMatrix.PanelRows));
-    }
-
-    /// <summary>Four rows' products with four columns, summed a row; a 16-bit lane of <paramref name="w"/> holds two columns as bytes.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<int> FourColumns(Vector128<short> w, Vector128<short> even, Vector128<short> odd)
-    {
-        // 127 * 127 fits 16 bits, the sum of two such products does not.
-        Vector128<short> evenProducts = ((w << 8) >> 8) * even, oddProducts = (w >> 8) * odd;
-        return (((evenProducts.AsInt32() << 16) >> 16) + (evenProducts.AsInt32() >> 16)) + (((oddProducts.AsInt32() << 16) >> 16) + (oddProducts.AsInt32() >> 16));
     }
 }

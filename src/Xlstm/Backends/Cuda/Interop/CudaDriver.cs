@@ -167,10 +167,13 @@ internal unsafe struct LaunchConfig
     public uint AttributeCount;
 }
 
-/// <summary>CUlaunchAttribute with an int for its value.</summary>
+/// <summary>CUlaunchAttribute with an int or three for its value.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 72)]
 internal struct LaunchAttribute
 {
+    /// <summary>CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION.</summary>
+    public const int ClusterDimension = 4;
+
     /// <summary>CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION.</summary>
     public const int ProgrammaticStreamSerialization = 6;
 
@@ -178,5 +181,11 @@ internal struct LaunchAttribute
     public int Id;
 
     [FieldOffset(8)]
-    public int Value;
+    public int X;
+
+    [FieldOffset(12)]
+    public int Y;
+
+    [FieldOffset(16)]
+    public int Z;
 }

@@ -48,10 +48,22 @@ internal sealed unsafe class CudaStream : CudaHandle
     /// <param name="sharedBytes">Dynamic shared memory of a block.</param>
     /// <param name="arguments">The parameter; laid out as the kernel's struct is.</param>
     /// <param name="gridZ">And times these.</param>
-    public void Launch<T>(CudaKernel kernel, int gridX, int gridY, int threads, int sharedBytes, in T arguments, int gridZ = 1)
+    /// <param name="cluster">Neighbours in x that run side by side and see each other's shared memory.</param>
+    public void Launch<T>(CudaKernel kernel, int gridX, int gridY, int threads, int sharedBytes, in T arguments, int gridZ = 1, int cluster = 1)
         where T : unmanaged
     {
-        LaunchAttribute attribute = new() { Id = LaunchAttribute.ProgrammaticStreamSerialization, Value = 1 };
+        LaunchAttribute* attributes = stackalloc LaunchAttribute[2];
+        uint attributeCount = 0;
+        if (kernel.StartsEarly)
+        {
+            attributes[attributeCount++] = new LaunchAttribute { Id = LaunchAttribute.ProgrammaticStreamSerialization, X = 1 };
+        }
+
+        if (cluster > 1)
+        {
+            attributes[attributeCount++] = new LaunchAttribute { Id = LaunchAttribute.ClusterDimension, X = cluster, Y = 1, Z = 1 };
+        }
+
         LaunchConfig config = new()
         {
             GridX = (uint)gridX,
@@ -62,8 +74,8 @@ internal sealed unsafe class CudaStream : CudaHandle
             BlockZ = 1,
             SharedBytes = (uint)sharedBytes,
             Stream = Value,
-            Attributes = &attribute,
-            AttributeCount = kernel.StartsEarly ? 1u : 0u,
+            Attributes = attributes,
+            AttributeCount = attributeCount,
         };
         fixed (T* pointer = &arguments)
         {

@@ -5,7 +5,7 @@
 /// One sequence's share of a batch.
 struct CellItem
 {
-    float* state;  // block by block C[H][dqk][dv] in float32 or bfloat16, then n[H][dqk], m[H]
+    float* state;  // block by block C[H][dqk][dv] in float32 or bfloat16, then n[H][dqk], m[H]; null: a row that nobody has taken
     int first_row; // of its tokens among the batch's rows
     int tokens;
 };
@@ -27,17 +27,21 @@ struct CellCommit
     int dqk;
 };
 
+__device__ void commit_item(const CellCommit& c, int item, int thread, int threads)
+{
+    float* state = c.items[item].state;
+    int of_n = c.heads * c.dqk, floats = of_n + c.heads;
+    for (int j = thread; j < floats && state; j += threads)
+    {
+        state[c.n_offset + j] = j < of_n ? c.new_n[(long)item * of_n + j] : c.new_m[item * c.heads + j - of_n];
+    }
+}
+
 __device__ void commit_cell(const CellCommit& c, int thread, int threads)
 {
-    int floats = c.heads * (c.dqk + 1);
     for (int item = 0; item < c.count && c.heads > 0; item++)
     {
-        float* n = c.items[item].state + c.n_offset;
-        for (int j = thread; j < floats; j += threads)
-        {
-            int of_n = c.heads * c.dqk;
-            n[j] = j < of_n ? c.new_n[(long)item * of_n + j] : c.new_m[item * c.heads + j - of_n];
-        }
+        commit_item(c, item, thread, threads);
     }
 }
 

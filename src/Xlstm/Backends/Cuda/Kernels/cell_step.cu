@@ -2,6 +2,7 @@
 #include "cell.cuh"
 
 constexpr int Threads = 256;
+constexpr int Warps = Threads / WarpSize;
 
 /// Rows of C that a thread has under way.
 constexpr int Ahead = 8;
@@ -64,34 +65,44 @@ template <> struct Columns<bf16>
     }
 };
 
+/// What a thread needs of a row besides C.
+struct KeyQuery
+{
+    float k; // times b
+    float q; // scaled
+};
+
 /// One step of the cell, grid (heads * slices, items): C is read, moved on, multiplied by q and written in one pass, so many
 /// columns of a head a block of threads. S is what C is stored in; the arithmetic is float32, and h is made of the new C before
-/// it is rounded.
+/// it is rounded. Everything that a block of threads loads is under way at once.
 template <typename S, int SliceColumns>
 __device__ void cell_step(const CellStepArgs& a)
 {
     constexpr int Count = Columns<S>::Count;
     constexpr int Vectors = SliceColumns / Count; // threads a row
     constexpr int Rows = Threads / Vectors;
-    float* scratch = (float*)shared_memory; // [32]
-    float* sums = scratch + WarpSize;       // [Rows][SliceColumns]
-    float* qs = sums + Rows * SliceColumns; // [dqk]
-    float* ks = qs + a.dqk;                 // [dqk], times b
+    float* scratch = (float*)shared_memory;                   // [32]
+    float* sums = scratch + WarpSize;                         // [Warps][SliceColumns]
+    KeyQuery* rows = (KeyQuery*)(sums + Warps * SliceColumns); // [dqk]
 
     let_next_start();
     int slices = (a.dv + SliceColumns - 1) / SliceColumns;
     int head = block_x() / slices;
     int slice = block_x() % slices;
     CellItem item = a.items[block_y()];
+    if (!item.state)
+    {
+        wait_for_previous();
+        return;
+    }
+
     float* state = item.state + a.block_offset;
     S* c = (S*)state + (long)head * a.dqk * a.dv;
     const float* vectors = state + vectors_offset<S>(a.heads, a.dqk, a.dv);
     const float* n = vectors + head * a.dqk;
-    float m = vectors[a.heads * a.dqk + head];
     int thread = thread_index();
     int column = slice * SliceColumns + thread % Vectors * Count;
     int first_row = thread / Vectors;
-
     bool whole = column + Count <= a.dv && a.dv % Count == 0;
     uint4 ahead[Ahead];
     auto fetch = [&](int base)
@@ -108,6 +119,8 @@ __device__ void cell_step(const CellStepArgs& a)
     };
 
     // The state was last written a whole step ago: fetching it needs no waiting.
+    bool has_row = thread < a.dqk;
+    float m = vectors[a.heads * a.dqk + head], n0 = has_row ? n[thread] : 0.0f;
     fetch(first_row);
     wait_for_previous();
     long token = item.first_row;
@@ -115,16 +128,26 @@ __device__ void cell_step(const CellStepArgs& a)
     const float* k = q + a.heads * a.dqk;
     const float* v = a.qkvo + token * a.ld + 2 * a.heads * a.dqk + head * a.dv;
     const float* gates = a.gates + token * 2 * a.heads + head;
-    CellScalars s = cell_scalars(gates[0], gates[a.heads], m, a.gate_cap);
+    float input_gate = gates[0], forget_gate = gates[a.heads];
+    float k0 = has_row ? k[thread] : 0.0f, q0 = has_row ? q[thread] : 0.0f;
+    float vs[Count], h[Count];
+#pragma unroll
+    for (int i = 0; i < Count; i++)
+    {
+        vs[i] = column + i < a.dv ? v[column + i] : 0.0f;
+        h[i] = 0.0f;
+    }
+
+    CellScalars s = cell_scalars(input_gate, forget_gate, m, a.gate_cap);
     float q_scale = 1.0f / sqrt_of((float)a.dqk);
     float dot = 0;
     for (int j = thread; j < a.dqk; j += Threads)
     {
-        float kj = k[j], qj = q[j] * q_scale;
-        float nj = fma_of(s.b, kj, s.a * n[j]);
+        bool first = j == thread;
+        float kj = first ? k0 : k[j], qj = (first ? q0 : q[j]) * q_scale;
+        float nj = fma_of(s.b, kj, s.a * (first ? n0 : n[j]));
         dot = fma_of(qj, nj, dot);
-        qs[j] = qj;
-        ks[j] = s.b * kj;
+        rows[j] = {s.b * kj, qj};
         if (slice == 0)
         {
             a.new_n[((long)block_y() * a.heads + head) * a.dqk + j] = nj;
@@ -137,22 +160,13 @@ __device__ void cell_step(const CellStepArgs& a)
     }
 
     float denominator = max_of(abs_of(block_sum(dot, scratch)), exp_of(-s.m)) + a.eps;
-    float vs[Count], h[Count];
-#pragma unroll
-    for (int i = 0; i < Count; i++)
+    auto update = [&](float(&cell)[Count], const KeyQuery& row)
     {
-        vs[i] = column + i < a.dv ? v[column + i] : 0.0f;
-        h[i] = 0.0f;
-    }
-
-    auto update = [&](float(&cell)[Count], int row)
-    {
-        float bk = ks[row], qj = qs[row];
 #pragma unroll
         for (int i = 0; i < Count; i++)
         {
-            cell[i] = fma_of(bk, vs[i], s.a * cell[i]);
-            h[i] = fma_of(qj, cell[i], h[i]);
+            cell[i] = fma_of(row.k, vs[i], s.a * cell[i]);
+            h[i] = fma_of(row.q, cell[i], h[i]);
         }
     };
     if (whole)
@@ -167,7 +181,7 @@ __device__ void cell_step(const CellStepArgs& a)
                 {
                     float cell[Count];
                     Columns<S>::widen_all(ahead[i], cell);
-                    update(cell, row);
+                    update(cell, rows[row]);
                     store_global(c + (long)row * a.dv + column, Columns<S>::narrow_all(cell));
                 }
             }
@@ -187,7 +201,7 @@ __device__ void cell_step(const CellStepArgs& a)
                 cell[i] = column + i < a.dv ? widen(place[i]) : 0.0f;
             }
 
-            update(cell, row);
+            update(cell, rows[row]);
 #pragma unroll
             for (int i = 0; i < Count; i++)
             {
@@ -199,19 +213,34 @@ __device__ void cell_step(const CellStepArgs& a)
         }
     }
 
+    // Over the rows of a warp, then over warps.
 #pragma unroll
     for (int i = 0; i < Count; i++)
     {
-        sums[first_row * SliceColumns + thread % Vectors * Count + i] = h[i];
+#pragma unroll
+        for (int mask = Vectors; mask < WarpSize; mask *= 2)
+        {
+            h[i] += shuffle_xor(h[i], mask);
+        }
+    }
+
+    if (lane_index() < Vectors)
+    {
+#pragma unroll
+        for (int i = 0; i < Count; i++)
+        {
+            sums[warp_index() * SliceColumns + lane_index() * Count + i] = h[i];
+        }
     }
 
     __syncthreads();
     if (thread < SliceColumns && slice * SliceColumns + thread < a.dv)
     {
         float sum = 0;
-        for (int row = 0; row < Rows; row++)
+#pragma unroll
+        for (int warp = 0; warp < Warps; warp++)
         {
-            sum += sums[row * SliceColumns + thread];
+            sum += sums[warp * SliceColumns + thread];
         }
 
         a.h[token * a.heads * a.dv + head * a.dv + slice * SliceColumns + thread] = sum / denominator;

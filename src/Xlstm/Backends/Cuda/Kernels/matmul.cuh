@@ -17,6 +17,37 @@ struct MatMulArgs
 
 enum Result { StoreResult, StoreHalfResult, AddResult, SwiGluResult, CapResult };
 
+/// Two neighbouring outputs of one token, where both exist and rows of the output start at a whole pair: rows row and row + 1 of the weights, row even.
+template <typename A, Result Kind>
+__device__ void put_pair(const MatMulArgs& a, int token, int row, float first, float second)
+{
+    if constexpr (Kind == SwiGluResult)
+    {
+        store_value((A*)a.out + (long)token * a.ld + row / 2, first * sigmoid(first) * second);
+    }
+    else if constexpr (Kind == StoreHalfResult)
+    {
+        *(uint*)((bf16*)a.out + (long)token * a.ld + row) = pack_bf16(first, second);
+    }
+    else
+    {
+        float2* pair = (float2*)((float*)a.out + (long)token * a.ld + row);
+        if constexpr (Kind == AddResult)
+        {
+            float2 old = *pair;
+            *pair = {first + old.x, second + old.y};
+        }
+        else if constexpr (Kind == CapResult)
+        {
+            *pair = {soft_cap(first, a.cap), soft_cap(second, a.cap)};
+        }
+        else
+        {
+            *pair = {first, second};
+        }
+    }
+}
+
 /// Two neighbouring outputs of one token: rows row and row + 1 of the weights, row even.
 template <typename A, Result Kind>
 __device__ void finish(const MatMulArgs& a, int token, int row, float first, float second)
@@ -33,41 +64,21 @@ __device__ void finish(const MatMulArgs& a, int token, int row, float first, flo
         second += both ? a.bias[row + 1] : 0.0f;
     }
 
-    if constexpr (Kind == SwiGluResult)
+    if constexpr (Kind == SwiGluResult || Kind == StoreHalfResult)
     {
-        store_value((A*)a.out + (long)token * a.ld + row / 2, first * sigmoid(first) * second);
+        put_pair<A, Kind>(a, token, row, first, second); // always an even number of rows
     }
-    else if constexpr (Kind == StoreHalfResult)
+    else if (both && (a.ld & 1) == 0)
     {
-        // Only for matrices of an even number of rows.
-        *(uint*)((bf16*)a.out + (long)token * a.ld + row) = pack_bf16(first, second);
+        put_pair<A, Kind>(a, token, row, first, second);
     }
     else
     {
         float* out = (float*)a.out + (long)token * a.ld + row;
-        if (both && (a.ld & 1) == 0 && Kind != CapResult)
+        for (int i = 0; i < 1 + both; i++)
         {
-            float2* pair = (float2*)out;
-            float2 old = Kind == AddResult ? *pair : float2{0, 0};
-            *pair = {first + old.x, second + old.y};
-            return;
-        }
-
-        if constexpr (Kind == CapResult)
-        {
-            first = soft_cap(first, a.cap);
-            second = soft_cap(second, a.cap);
-        }
-        else if constexpr (Kind == AddResult)
-        {
-            first += out[0];
-            second += both ? out[1] : 0.0f;
-        }
-
-        out[0] = first;
-        if (both)
-        {
-            out[1] = second;
+            float value = i == 0 ? first : second;
+            out[i] = Kind == AddResult ? out[i] + value : Kind == CapResult ? soft_cap(value, a.cap) : value;
         }
     }
 }

@@ -22,11 +22,6 @@ struct WgmmaArgs
     const void* weights_map; // of [rows, cols] in boxes [TileRows, TileCols]
 };
 
-__device__ void copy_tile(uint shared, const void* map, int col, int row, uint barrier)
-{
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(shared), "l"(map), "r"(col), "r"(row), "r"(barrier) : "memory");
-}
-
 template <Result Kind>
 __device__ void mat_mul(const WgmmaArgs& args)
 {

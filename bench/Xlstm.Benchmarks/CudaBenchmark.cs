@@ -4,30 +4,32 @@ using Xlstm.Backends;
 using Xlstm.Backends.Cuda;
 using Xlstm.Backends.Cuda.Interop;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Benchmarks;
 
 /// <summary>A model of any size with random weights on a GPU: bandwidth of a copy, load, decode, prefill, batches.</summary>
 internal static class CudaBenchmark
 {
-    /// <param name="args">[--like SIZE] [--model FOLDER] [--weights FORMAT] [--state FORMAT] [--tokens N] [--batches 8,32] [--prefill 2048,16384] [--log].</param>
+    /// <param name="args">[--like SIZE] [--model FOLDER] [--weights FORMAT] [--mix] [--state FORMAT] [--tokens N] [--batches 8,32] [--prefill 2048,16384] [--log].</param>
     public static int Run(string[] args)
     {
         string Option(string name, string otherwise) => Array.IndexOf(args, name) is >= 0 and var i && i + 1 < args.Length ? args[i + 1] : otherwise;
         int[] Numbers(string name, string otherwise) => [.. Option(name, otherwise).Split(',', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
-        WeightFormat format = Enum.Parse<WeightFormat>(Option("--weights", "bfloat16"), ignoreCase: true);
         StateFormat state = Enum.Parse<StateFormat>(Option("--state", "float32"), ignoreCase: true);
         CudaDevice device = CudaDevice.Get(0);
-        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {format}, states {state}");
+        Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {state} states");
         double copy = CopyBandwidth(device);
         Console.WriteLine($"device copy                 {copy,10:f0} GB/s read + written");
 
         long start = Stopwatch.GetTimestamp();
         string folder = Option("--model", "");
         using Checkpoint checkpoint = folder.Length > 0 ? Checkpoint.Open(folder) : Synthesizer.Open(KnownSizes.Resolve(Option("--like", "xlstm-7b")));
+        string weights = Option("--weights", "");
+        var recipe = new WeightRecipe(weights.Length > 0 ? Enum.Parse<WeightFormat>(weights, ignoreCase: true) : XlstmModel.DefaultFormat(checkpoint), args.Contains("--mix"));
         DevicePlace[] places = [.. ModelStage.Divide(Numbers("--stages", checkpoint.Config.NumBlocks.ToString(CultureInfo.InvariantCulture))).Select(stage => new DevicePlace(device, stage))];
-        using CudaBackend backend = CudaBackend.Load(places, checkpoint, format, Environment.ProcessorCount, state);
-        Console.WriteLine($"load                        {Stopwatch.GetElapsedTime(start).TotalSeconds,10:f2} s{(folder.Length > 0 ? "" : " (weights made up on the way)")}, weights {backend.WeightBytes / 1e9:f2} GB, workspace {backend.WorkspaceBytes / 1e9:f2} GB");
+        using CudaBackend backend = CudaBackend.Load(places, checkpoint, recipe, Environment.ProcessorCount, state);
+        Console.WriteLine($"load                        {Stopwatch.GetElapsedTime(start).TotalSeconds,10:f2} s{(folder.Length > 0 ? "" : " (weights made up on the way)")}, {backend.Weights} weights {backend.WeightBytes / 1e9:f2} GB, workspace {backend.WorkspaceBytes / 1e9:f2} GB");
         if (args.Contains("--log"))
         {
             Console.WriteLine(backend.CompilerLog);
@@ -161,7 +163,7 @@ internal static class CudaBenchmark
 
     /// <summary>Bytes of the weights that a step reads.</summary>
     private static double StepBytes(CudaBackend backend, XlstmConfig config) =>
-        backend.WeightBytes - (config.TieWordEmbeddings ? 0 : (double)config.VocabSize * config.EmbeddingDim * (backend.Weights == WeightFormat.Float32 ? 4 : 2));
+        backend.WeightBytes - (config.TieWordEmbeddings ? 0 : PackedMatrix.ByteLength(config.VocabSize, config.EmbeddingDim, new WeightRecipe(backend.Weights).Of(TensorRole.Embeddings)));
 
     /// <summary>Bytes of C, n and m, without the logits that lie with them.</summary>
     private static double CellBytes(CudaBackend backend, XlstmConfig config) => backend.StateBytes - (sizeof(float) * (double)config.VocabSize);

@@ -177,7 +177,7 @@ internal sealed unsafe class ModelCalibrator : IDisposable
                     matrix.SetRow(first + i, worker.Rows[i]);
                 }
 
-                _meter.Add(source, count);
+                _meter.Add(source.ShardIndex, source.BytesOf(count));
                 return worker;
             },
             worker => worker.Rows.Dispose());

@@ -45,6 +45,9 @@ public sealed class CheckpointTensor
     /// <summary>Bytes an element.</summary>
     public int ElementSize => SafetensorsDtype.SizeOf(ElementType);
 
+    /// <summary>Bytes of some rows as stored.</summary>
+    internal long BytesOf(int rows) => (long)rows * Cols * ElementSize;
+
     /// <summary>Reads rows as stored: little-endian, one row after the other. Thread-safe.</summary>
     /// <param name="firstRow">First row.</param>
     /// <param name="rowCount">Number of rows.</param>

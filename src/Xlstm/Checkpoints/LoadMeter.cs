@@ -11,16 +11,15 @@ internal sealed class LoadMeter
     private int _shardsDone;
 
     /// <param name="shards">Files of the checkpoint.</param>
-    /// <param name="sources">Every tensor that will be read, as often as it will be.</param>
+    /// <param name="reads">The shard and the bytes of everything that will be read.</param>
     /// <param name="progress">Told at once, and after every <see cref="Add"/>.</param>
-    public LoadMeter(int shards, IEnumerable<CheckpointTensor> sources, IProgress<LoadProgress>? progress)
+    public LoadMeter(int shards, IEnumerable<(int Shard, long Bytes)> reads, IProgress<LoadProgress>? progress)
     {
         _progress = progress;
         _shardBytesLeft = new long[shards];
-        foreach (CheckpointTensor source in sources)
+        foreach ((int shard, long bytes) in reads)
         {
-            long bytes = (long)source.Rows * source.Cols * source.ElementSize;
-            _shardBytesLeft[source.ShardIndex] += bytes;
+            _shardBytesLeft[shard] += bytes;
             _bytes += bytes;
         }
 
@@ -28,15 +27,14 @@ internal sealed class LoadMeter
         Report();
     }
 
-    /// <summary>Counts rows that have been read. Thread-safe.</summary>
-    public void Add(CheckpointTensor source, int rows)
+    /// <summary>Counts what has been read. Thread-safe.</summary>
+    public void Add(int shard, long bytes)
     {
-        long bytes = (long)rows * source.Cols * source.ElementSize;
         lock (_lock)
         {
             _bytesDone += bytes;
-            _shardBytesLeft[source.ShardIndex] -= bytes;
-            if (bytes > 0 && _shardBytesLeft[source.ShardIndex] == 0)
+            _shardBytesLeft[shard] -= bytes;
+            if (bytes > 0 && _shardBytesLeft[shard] == 0)
             {
                 _shardsDone++;
             }

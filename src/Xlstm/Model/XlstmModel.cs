@@ -129,7 +129,7 @@ public sealed class XlstmModel : IDisposable
         var recipe = new WeightRecipe(options.Weights ?? DefaultFormat(checkpoint), options.Mix);
         Tokenizer? tokenizer = File.Exists(Path.Combine(checkpoint.Folder, "tokenizer.json")) ? Tokenizer.Load(checkpoint.Folder) : null;
         GenerationOptions defaults = GenerationConfig.Read(checkpoint.Folder);
-        DeviceChoice device = DeviceChoice.Make(options.Device, checkpoint, recipe.Format, options.State);
+        DeviceChoice device = DeviceChoice.Make(options.Device, checkpoint, recipe, options.State);
         bool isCpu = device.Places.Count == 0;
         if (isCpu && options.State != StateFormat.Float32)
         {
@@ -143,7 +143,7 @@ public sealed class XlstmModel : IDisposable
 
         Backend backend = isCpu
             ? CpuBackend.Load(checkpoint, recipe, threads, CpuInstructionSets.Best, progress, cancellationToken)
-            : CudaBackend.Load(device.Places, checkpoint, recipe.Format, threads, options.State, progress, cancellationToken);
+            : CudaBackend.Load(device.Places, checkpoint, recipe, threads, options.State, progress, cancellationToken);
         return new XlstmModel(checkpoint, tokenizer, defaults, backend, device);
     }
 

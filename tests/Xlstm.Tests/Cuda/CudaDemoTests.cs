@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Xlstm.Backends.Cpu;
 using Xlstm.Backends.Cuda;
+using Xlstm.Checkpoints;
 using Xunit;
 
 namespace Xlstm.Tests.Cuda;
@@ -24,6 +25,37 @@ public class CudaDemoTests
         (float[] expected, _) = Gpu.Feed(cpu, config, ids, 512);
         (float[] actual, _) = Gpu.Feed(gpu, config, ids, tokensPerCall);
         (double divergence, double agreed) = Compare(expected, actual, config.VocabSize, $"{format}, {tokensPerCall} tokens a call");
+        Assert.InRange(divergence, -1e-9, 1e-4);
+        Assert.InRange(agreed, 0.995, 1);
+    }
+
+    /// <summary>The numbers that the packed ones stand for, multiplied exactly by the CPU: so it shows what all roundings of activations cost.</summary>
+    [Theory]
+    [InlineData(WeightFormat.Int8, false, 1)]
+    [InlineData(WeightFormat.Int8, false, 30)]
+    [InlineData(WeightFormat.Int8, false, 1500)]
+    [InlineData(WeightFormat.Int4, false, 1)]
+    [InlineData(WeightFormat.Int4, false, 7)]
+    [InlineData(WeightFormat.Int4, false, 64)]
+    [InlineData(WeightFormat.Int4, false, 1500)]
+    [InlineData(WeightFormat.Int4, true, 1)]
+    [InlineData(WeightFormat.Int4, true, 1500)]
+    public void PredictsWhatQuantizedWeightsPredict(WeightFormat format, bool mix, int tokensPerCall)
+    {
+        _ = Gpu.Device;
+        using var folder = new TemporaryFolder();
+        string packed = folder.File("packed");
+        using (Checkpoint checkpoint = Checkpoint.Open(TestData.DemoModel))
+        {
+            ModelPacker.Pack(checkpoint, packed, new PackOptions { Weights = format, Mix = mix }, cancellationToken: TestContext.Current.CancellationToken);
+        }
+
+        using CudaBackend gpu = Gpu.Load(packed, format);
+        using CpuBackend cpu = Gpu.LoadCpu(packed, WeightFormat.Float32);
+        int[] ids = [.. Text().Take(1500)];
+        (float[] expected, _) = Gpu.Feed(cpu, gpu.Config, ids, 512);
+        (float[] actual, _) = Gpu.Feed(gpu, gpu.Config, ids, tokensPerCall);
+        (double divergence, double agreed) = Compare(expected, actual, gpu.Config.VocabSize, $"{format}{(mix ? " mix" : "")}, {tokensPerCall} tokens a call");
         Assert.InRange(divergence, -1e-9, 1e-4);
         Assert.InRange(agreed, 0.995, 1);
     }

@@ -90,7 +90,7 @@ public class CudaReferenceTests
         foreach (int[] split in (int[][])[[1], [333], [129, 1, 1, 64, 70], [3, 100]])
         {
             (float[] logits, float[] state) = Gpu.Feed(gpu, config, ids, split);
-            double error = RelativeError(expected, logits), stateError = RelativeError(expectedState, state);
+            double error = Gpu.RelativeError(expected, logits), stateError = Gpu.RelativeError(expectedState, state);
             string line = $"H {heads}, calls of {string.Join(' ', split)}: relative error of logits {error:e1}, of the state {stateError:e1}";
             Gpu.Write(line);
             double allowed = split is [1] ? 1e-4 : 2e-2;
@@ -137,18 +137,6 @@ public class CudaReferenceTests
         (float[] again, float[] stateAgain) = Gpu.Feed(backend, backend.Config, ids, 280, 1);
         Assert.Equal(logits, again);
         Assert.Equal(state, stateAgain);
-    }
-
-    private static double RelativeError(float[] expected, float[] actual)
-    {
-        double difference = 0, length = 0;
-        for (int i = 0; i < expected.Length; i++)
-        {
-            difference += Math.Pow(expected[i] - actual[i], 2);
-            length += Math.Pow(expected[i], 2);
-        }
-
-        return Math.Sqrt(difference / length);
     }
 
     /// <summary>XLSTM_LOAD_CYCLES asks for more of them than a suite has time for.</summary>

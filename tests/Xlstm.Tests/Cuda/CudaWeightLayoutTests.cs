@@ -10,6 +10,8 @@ public class CudaWeightLayoutTests
     [InlineData(WeightFormat.Float32, false)]
     [InlineData(WeightFormat.BFloat16, false)]
     [InlineData(WeightFormat.BFloat16, true)]
+    [InlineData(WeightFormat.Int8, true)]
+    [InlineData(WeightFormat.Int4, false)]
     public void StagesTakeTogetherWhatTheModelTakes(WeightFormat format, bool tied)
     {
         var config = new XlstmConfig { EmbeddingDim = 96, NumBlocks = 7, NumHeads = 2, VocabSize = 333, UseBias = true, TieWordEmbeddings = tied };

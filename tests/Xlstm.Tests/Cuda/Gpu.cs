@@ -2,6 +2,7 @@ using Xlstm.Backends;
 using Xlstm.Backends.Cpu;
 using Xlstm.Backends.Cuda;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 using Xunit;
 
 namespace Xlstm.Tests.Cuda;
@@ -19,25 +20,25 @@ internal static class Gpu
         }
     }
 
-    public static CudaBackend Load(string folder, WeightFormat format, StateFormat state = StateFormat.Float32)
+    public static CudaBackend Load(string folder, WeightRecipe recipe, StateFormat state = StateFormat.Float32)
     {
         CudaDevice device = Device;
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        return CudaBackend.Load([new DevicePlace(device, ModelStage.All(checkpoint.Config))], checkpoint, format, threads: 2, state);
+        return CudaBackend.Load([new DevicePlace(device, ModelStage.All(checkpoint.Config))], checkpoint, recipe, threads: 2, state);
     }
 
     /// <summary>A model cut into stages that all lie on the one GPU: what several GPUs do, but for where the memory is.</summary>
-    public static CudaBackend LoadInStages(string folder, WeightFormat format, params int[] blocks)
+    public static CudaBackend LoadInStages(string folder, WeightRecipe recipe, params int[] blocks)
     {
         CudaDevice device = Device;
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        return CudaBackend.Load([.. ModelStage.Divide(blocks).Select(stage => new DevicePlace(device, stage))], checkpoint, format, threads: 2);
+        return CudaBackend.Load([.. ModelStage.Divide(blocks).Select(stage => new DevicePlace(device, stage))], checkpoint, recipe, threads: 2);
     }
 
-    public static CpuBackend LoadCpu(string folder, WeightFormat format)
+    public static CpuBackend LoadCpu(string folder, WeightRecipe recipe)
     {
         using Checkpoint checkpoint = Checkpoint.Open(folder);
-        return CpuBackend.Load(checkpoint, format, threads: 2, CpuInstructionSets.Best);
+        return CpuBackend.Load(checkpoint, recipe, threads: 2, CpuInstructionSets.Best);
     }
 
     /// <summary>Feeds ids in calls of the given lengths, the logits' buffers poisoned; logits of every position and the state after the last.</summary>
@@ -63,6 +64,19 @@ internal static class Gpu
         Array.Fill(values, float.NaN);
         state.CopyTo(values);
         return values;
+    }
+
+    /// <summary>The length of the difference over the length of what is expected.</summary>
+    public static double RelativeError(float[] expected, float[] actual)
+    {
+        double difference = 0, length = 0;
+        for (int i = 0; i < expected.Length; i++)
+        {
+            difference += Math.Pow(expected[i] - actual[i], 2);
+            length += Math.Pow(expected[i], 2);
+        }
+
+        return Math.Sqrt(difference / length);
     }
 
     /// <summary>The largest difference; infinite if anything is not a number.</summary>

@@ -15,7 +15,7 @@ internal sealed class ConvertKernels : IDisposable
     /// <param name="context">Where; current on the calling thread.</param>
     public ConvertKernels(CudaContext context)
     {
-        _module = new CudaModule(context, "rows.sm_80", startsEarly: false);
+        _module = new CudaModule(context, "convert.sm_80", startsEarly: false);
         _toBFloat16 = _module.Kernel("convert_bf16");
         _toFloat32 = _module.Kernel("convert_f32");
     }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Xlstm.Backends.Cuda.Interop;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cuda;
 
@@ -58,8 +59,8 @@ internal sealed class CudaBackend : Backend
     /// <summary>Loads a checkpoint.</summary>
     /// <param name="places">The GPUs in the order of the blocks, and what each is to hold.</param>
     /// <param name="checkpoint">An opened checkpoint.</param>
-    /// <param name="format">How the matrices are held.</param>
-    /// <param name="threads">Threads that read.</param>
+    /// <param name="recipe">How the matrices are to be held.</param>
+    /// <param name="threads">Threads that read, and pack.</param>
     /// <param name="state">How the states of sessions are held.</param>
     /// <param name="progress">Told as bytes are read.</param>
     /// <param name="cancellationToken">Ends the load.</param>
@@ -67,7 +68,7 @@ internal sealed class CudaBackend : Backend
     public static CudaBackend Load(
         IReadOnlyList<DevicePlace> places,
         Checkpoint checkpoint,
-        WeightFormat format,
+        WeightRecipe recipe,
         int threads,
         StateFormat state = StateFormat.Float32,
         IProgress<LoadProgress>? progress = null,
@@ -76,7 +77,7 @@ internal sealed class CudaBackend : Backend
         return new OwnedResources().OrNothing(owned =>
         {
             (CudaContext Context, ModelStage Stage)[] opened = [.. places.Select(place => (owned.Add(new CudaContext(place.Device)), place.Stage))];
-            CudaWeights[] weights = CudaWeightLoader.Load(checkpoint, format, opened, threads, progress, cancellationToken);
+            CudaWeights[] weights = CudaWeightLoader.Load(checkpoint, recipe, opened, threads, progress, cancellationToken);
             Array.ForEach(weights, loaded => owned.Add(loaded));
             var states = new CudaStateLayout(checkpoint.Config, state);
             CudaStage[] stages = [.. opened.Select((place, i) => owned.Add(new CudaStage(checkpoint.Config, place.Context, place.Stage, weights[i], states)))];

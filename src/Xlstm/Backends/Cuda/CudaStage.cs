@@ -1,4 +1,5 @@
 using Xlstm.Backends.Cuda.Interop;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cuda;
 
@@ -51,10 +52,10 @@ internal sealed class CudaStage : IDisposable
     public long WorkspaceBytes => _step.ByteLength + RowsPass.WorkspaceBytes(_parts.Config, Stage, Weights.Format) + _batch.WorkspaceBytes;
 
     /// <summary>Bytes of device memory that a stage needs for weights, one state and the workspace, and for the load before.</summary>
-    public static long Measure(XlstmConfig config, WeightFormat format, StateFormat state, ModelStage stage) =>
-        CudaWeightLayout.Measure(config, format, stage) + Math.Max(
+    public static long Measure(XlstmConfig config, WeightRecipe recipe, StateFormat state, ModelStage stage) =>
+        CudaWeightLayout.Measure(config, recipe, stage) + Math.Max(
             CudaWeightLoader.BufferBytes,
-            new CudaStateLayout(config, state).PartBytes(stage.FirstBlock, stage.Blocks) + RowsPass.WorkspaceBytes(config, stage, format));
+            new CudaStateLayout(config, state).PartBytes(stage.FirstBlock, stage.Blocks) + RowsPass.WorkspaceBytes(config, stage, recipe.Format));
 
     /// <summary>Allocates its part of a state.</summary>
     public CudaStatePart CreateState() => CudaStatePart.Create(Context, _parts.Stream, _parts.States, Stage.FirstBlock, Stage.Blocks);

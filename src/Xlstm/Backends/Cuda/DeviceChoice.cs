@@ -1,6 +1,7 @@
 using System.Globalization;
 using Xlstm.Backends.Cuda.Interop;
 using Xlstm.Checkpoints;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cuda;
 
@@ -16,13 +17,13 @@ internal sealed record DeviceChoice(IReadOnlyList<DevicePlace> Places, string? W
     /// <summary>Chooses.</summary>
     /// <param name="device">"auto", "cpu", "cuda", "cuda:N" or "cuda:N,M,...".</param>
     /// <param name="checkpoint">The model.</param>
-    /// <param name="format">How its weights are to be held.</param>
+    /// <param name="recipe">How its weights are to be held.</param>
     /// <param name="state">How the states of sessions are to be held.</param>
     /// <exception cref="XlstmException">It is none of these, or a GPU asked for is not there or cannot run the model.</exception>
-    public static DeviceChoice Make(string device, Checkpoint checkpoint, WeightFormat format, StateFormat state)
+    public static DeviceChoice Make(string device, Checkpoint checkpoint, WeightRecipe recipe, StateFormat state)
     {
         ArgumentNullException.ThrowIfNull(device);
-        var model = new Candidate(checkpoint, format, state);
+        var model = new Candidate(checkpoint, CudaWeightLayout.RecipeOf(checkpoint, recipe), state);
         switch (device.ToLowerInvariant())
         {
             case "cpu":
@@ -76,14 +77,14 @@ internal sealed record DeviceChoice(IReadOnlyList<DevicePlace> Places, string? W
     }
 
     /// <summary>A model that is to be placed.</summary>
-    private sealed record Candidate(Checkpoint Checkpoint, WeightFormat Format, StateFormat State)
+    private sealed record Candidate(Checkpoint Checkpoint, WeightRecipe Recipe, StateFormat State)
     {
         /// <summary>Divides the model over GPUs; null, and one line, if they cannot run it.</summary>
         public IReadOnlyList<DevicePlace>? Place(CudaDevice[] gpus, out string? fault)
         {
             string names = string.Join(" + ", gpus.Select(gpu => gpu.Name));
             XlstmConfig config = Checkpoint.Config;
-            fault = gpus.FirstOrDefault(gpu => gpu.Fault is not null)?.Fault ?? WhyNotFormat(names)
+            fault = gpus.FirstOrDefault(gpu => gpu.Fault is not null)?.Fault
                 ?? (gpus.Length > config.NumBlocks ? $"{Checkpoint.Folder}: has {config.NumBlocks} blocks, too few for {gpus.Length} GPUs" : null);
             if (fault is not null)
             {
@@ -91,13 +92,18 @@ internal sealed record DeviceChoice(IReadOnlyList<DevicePlace> Places, string? W
             }
 
             long[] free = [.. gpus.Select(Free)];
-            if (StagePlan.Divide(config.NumBlocks, BytesOf, free) is { } stages)
+            if (StagePlan.Divide(config.NumBlocks, stage => BytesOf(Recipe, stage), free) is { } stages)
             {
                 return [.. gpus.Zip(stages, (gpu, stage) => new DevicePlace(gpu, stage))];
             }
 
-            string advice = Format == WeightFormat.Float32 ? "take --weights bfloat16" : "take --device cpu";
-            fault = $"{names}: out of memory: the model, one session and the workspace need {DeviceBuffer.Size(BytesOf(ModelStage.All(config)))}, but {string.Join(" + ", free.Select(DeviceBuffer.Size))} are free: close other programs on the GPU, or {advice}";
+            // The most exact format that fits: they are listed from large to small.
+            WeightRecipe[] fitting = [.. Enum.GetValues<WeightFormat>().Where(format => format > Recipe.Format).Select(format => new WeightRecipe(format))
+                .Where(recipe => StagePlan.Divide(config.NumBlocks, stage => BytesOf(recipe, stage), free) is not null)];
+            string advice = fitting.Length > 0
+                ? $"--weights {PackedFile.NameOf(fitting[0].Format)} needs {DeviceBuffer.Size(BytesOf(fitting[0], ModelStage.All(config)))}"
+                : "close other programs on the GPU, or take --device cpu";
+            fault = $"{names}: out of memory: the model, one session and the workspace need {DeviceBuffer.Size(BytesOf(Recipe, ModelStage.All(config)))} with {PackedFile.NameOf(Recipe.Format)} weights, but {string.Join(" + ", free.Select(DeviceBuffer.Size))} are free: {advice}";
             return null;
         }
 
@@ -107,13 +113,6 @@ internal sealed record DeviceChoice(IReadOnlyList<DevicePlace> Places, string? W
             return context.FreeMemory;
         }
 
-        private long BytesOf(ModelStage stage) => CudaStage.Measure(Checkpoint.Config, Format, State, stage);
-
-        private string? WhyNotFormat(string names) =>
-            Format is not (WeightFormat.Float32 or WeightFormat.BFloat16)
-                ? $"{names}: {Format.ToString().ToLowerInvariant()} weights run on the CPU only: take --weights bfloat16, or --device cpu"
-                : Checkpoint.PackedFormat is not null
-                    ? $"{names}: {Checkpoint.Folder} is packed for the CPU: load the checkpoint it was made from, or take --device cpu"
-                    : null;
+        private long BytesOf(WeightRecipe recipe, ModelStage stage) => CudaStage.Measure(Checkpoint.Config, recipe, State, stage);
     }
 }

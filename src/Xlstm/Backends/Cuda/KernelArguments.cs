@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cuda;
 
@@ -27,7 +28,17 @@ internal struct CellCommit
     private readonly int _padding;
 }
 
-/// <summary>MatVecArgs of step.cu.</summary>
+/// <summary>NextWeights of step.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NextWeights
+{
+    public ulong Address;
+    public long Bytes;
+    public int Halves;
+    public int Share;
+}
+
+/// <summary>MatVecArgs of step.cuh.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct MatVecArguments
 {
@@ -42,6 +53,7 @@ internal struct MatVecArguments
     public ulong GateBias;
     public ulong GateOut;
     public CellCommit Commit;
+    public NextWeights Next;
     public int Rows;
     public int Cols;
     public int Width;
@@ -233,7 +245,7 @@ internal struct ShortlistArguments
     private readonly int _padding;
 }
 
-/// <summary>ConvertArgs of rows.cu.</summary>
+/// <summary>ConvertArgs of convert.cu.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct ConvertArguments
 {
@@ -247,5 +259,88 @@ internal struct ConvertArguments
     public int Cols;
     public int Stride;
     public int SourceType;
+    private readonly int _padding;
+
+    /// <summary>The source type of a packed file's panels of float32 or bfloat16.</summary>
+    public static int PanelsOf(WeightFormat format) => format == WeightFormat.Float32 ? 3 : 4;
+}
+
+/// <summary>DequantizeArgs of convert.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct DequantizeArguments
+{
+    public ulong Panels;
+    public ulong Out;
+    public int FirstRow;
+    public int RowStep;
+    public int Rows;
+    public int Cols;
+}
+
+/// <summary>PanelParts of quantized.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct PanelParts
+{
+    public int End0;
+    public int End1;
+    public int End2;
+    public int End3;
+    public int FirstRow0;
+    public int FirstRow1;
+    public int FirstRow2;
+    public int FirstRow3;
+    public int Rows;
+
+    public PanelParts(CudaParts parts)
+    {
+        End0 = PackedMatrix.PanelCount(parts.First);
+        End1 = End0 + PackedMatrix.PanelCount(parts.Second);
+        End2 = End1 + PackedMatrix.PanelCount(parts.Third);
+        End3 = End2 + PackedMatrix.PanelCount(parts.Fourth);
+        FirstRow1 = parts.First;
+        FirstRow2 = FirstRow1 + parts.Second;
+        FirstRow3 = FirstRow2 + parts.Third;
+        Rows = parts.Rows;
+    }
+}
+
+/// <summary>QuantizedArgs of quantized.cuh.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct QuantizedArguments
+{
+    public MatVecArguments Product;
+    public PanelParts Parts;
+    public int Stages;
+    public int BlockPanels;
+    private readonly int _padding;
+}
+
+/// <summary>QuantizeRowsArgs of matmul_few_quantized.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct QuantizeRowsArguments
+{
+    public ulong Input;
+    public ulong Bytes;
+    public ulong Scales;
+    public int Cols;
+    public int PaddedTokens;
+}
+
+/// <summary>FewArgs of matmul_few_quantized.cu.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct FewQuantizedArguments
+{
+    public ulong Weights;
+    public ulong Bias;
+    public ulong Input;
+    public ulong Scales;
+    public ulong Out;
+    public PanelParts Parts;
+    public int Tokens;
+    public int PaddedTokens;
+    public int Cols;
+    public int Stride;
+    public int Kind;
+    public float Cap;
     private readonly int _padding;
 }

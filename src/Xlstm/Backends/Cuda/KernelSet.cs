@@ -9,7 +9,9 @@ internal sealed class KernelSet : IDisposable
 
     private readonly List<CudaModule> _modules = [];
     private readonly CudaContext _context;
+    private readonly CudaModule _step;
     private readonly CudaModule? _stream;
+    private readonly CudaModule? _fewQuantized;
 
     /// <param name="context">Where; current on the calling thread.</param>
     /// <param name="format">How the matrices are held.</param>
@@ -17,38 +19,46 @@ internal sealed class KernelSet : IDisposable
     public KernelSet(CudaContext context, WeightFormat format, StateFormat state)
     {
         _context = context;
+        bool quantized = format is WeightFormat.Int8 or WeightFormat.Int4;
+
+        // What is not a product with weights has bfloat16 for its inputs and outputs where weights are smaller.
         string suffix = format == WeightFormat.Float32 ? "_f32" : "_bf16";
         string stateSuffix = state == StateFormat.Float32 ? "_c32" : "_c16";
         try
         {
-            CudaModule step = Module("step"), rows = Module("rows"), matmul = Module("matmul" + suffix), cellStep = Module("cell_step"), cellRows = Module("cell_rows");
-            Embed = rows.Kernel("embed" + suffix);
+            CudaModule rows = Module("rows"), matmul = Module("matmul" + suffix), cellStep = Module("cell_step"), cellRows = Module("cell_rows");
+            _step = Module(quantized ? "step_quantized" : "step");
+            if (quantized)
+            {
+                CudaModule convert = Module("convert");
+                Embed = convert.Kernel("embed_int8");
+                DequantizeInt8 = convert.Kernel("dequantize_int8");
+                DequantizeInt4 = convert.Kernel("dequantize_int4");
+                _fewQuantized = Module("matmul_few_quantized");
+                QuantizeRows = _fewQuantized.Kernel("quantize_rows_int8");
+                QuantizeRowsFinely = _fewQuantized.Kernel("quantize_rows_int16");
+            }
+            else
+            {
+                Embed = rows.Kernel("embed" + suffix);
+            }
+
             NormRows = rows.Kernel("norm_rows" + suffix);
             NormFew = rows.Kernel("norm_few" + suffix);
             HeadRows = rows.Kernel("head_rows" + suffix);
-            StepQkvo = step.Kernel("step_qkvo" + suffix);
-            StepOut = step.Kernel("step_out" + suffix);
-            StepUp = step.Kernel("step_up" + suffix);
-            StepDown = step.Kernel("step_down" + suffix);
-            StepLogits = step.Kernel("step_logits" + suffix);
-            StepLogitsPlain = step.Kernel("step_logits_plain" + suffix);
             CellStep = cellStep.Kernel("cell_step" + stateSuffix);
             MatMulStore = matmul.Kernel("matmul_store" + suffix);
             MatMulAdd = matmul.Kernel("matmul_add" + suffix);
             MatMulSwiGlu = matmul.Kernel("matmul_swiglu" + suffix);
             MatMulCap = matmul.Kernel("matmul_cap" + suffix);
-            if (format == WeightFormat.BFloat16 && context.Device.Capability >= 90)
+            if (format != WeightFormat.Float32 && context.Device.Capability >= 90)
             {
-                _stream = Load("stream_hopper.sm_90", startsEarly: true);
-            }
-
-            if (format == WeightFormat.BFloat16 && context.Device.Capability >= 90)
-            {
+                _stream = Load(quantized ? "stream_quantized_hopper.sm_90" : "stream_hopper.sm_90", startsEarly: true);
                 CudaModule cell = Load("cell_hopper.sm_90", startsEarly: true);
                 CellStream = cell.Kernel("cell_stream" + stateSuffix);
             }
 
-            if (format == WeightFormat.BFloat16 && context.Device.Capability == 90)
+            if (format != WeightFormat.Float32 && context.Device.Capability == 90)
             {
                 CudaModule wgmma = Load("matmul_wgmma.sm_90a", startsEarly: true);
                 WgmmaStore = wgmma.Kernel("wgmma_store");
@@ -59,9 +69,13 @@ internal sealed class KernelSet : IDisposable
 
             if (format == WeightFormat.BFloat16)
             {
-                CudaModule chunks = Module("cell_chunks");
                 CudaModule few = Module("matmul_few_bf16");
                 Few = [.. FewKinds.Select(kind => few.Kernel($"matmul_few_{kind}_bf16"))];
+            }
+
+            if (format != WeightFormat.Float32)
+            {
+                CudaModule chunks = Module("cell_chunks");
                 CellScores = chunks.Kernel("cell_scores");
                 CellScan128 = chunks.Kernel("cell_scan_128" + stateSuffix);
                 CellScan256 = chunks.Kernel("cell_scan_256" + stateSuffix);
@@ -90,18 +104,6 @@ internal sealed class KernelSet : IDisposable
     public CudaKernel NormFew { get; }
 
     public CudaKernel HeadRows { get; }
-
-    public CudaKernel StepQkvo { get; }
-
-    public CudaKernel StepOut { get; }
-
-    public CudaKernel StepUp { get; }
-
-    public CudaKernel StepDown { get; }
-
-    public CudaKernel StepLogits { get; }
-
-    public CudaKernel StepLogitsPlain { get; }
 
     public CudaKernel CellStep { get; }
 
@@ -136,6 +138,17 @@ internal sealed class KernelSet : IDisposable
 
     public CudaKernel? HeadRowsHalf { get; }
 
+    /// <summary>Panels to rows of bfloat16; null where weights are not quantized, as is the next.</summary>
+    public CudaKernel? DequantizeInt8 { get; }
+
+    public CudaKernel? DequantizeInt4 { get; }
+
+    /// <summary>Rows of bfloat16 to 8 bits; null where weights are not quantized, as is the next.</summary>
+    public CudaKernel? QuantizeRows { get; }
+
+    /// <summary>And to 16.</summary>
+    public CudaKernel? QuantizeRowsFinely { get; }
+
     /// <summary>Products on Hopper's tensor cores; null elsewhere, as are the next three.</summary>
     public CudaKernel? WgmmaStore { get; }
 
@@ -148,14 +161,30 @@ internal sealed class KernelSet : IDisposable
     /// <summary>What the driver's compiler says of registers and spills.</summary>
     public string Log => string.Join('\n', _modules.Select(module => module.Log));
 
-    /// <summary>A kernel of stream_hopper.cu; null where the device or the format has none.</summary>
-    /// <param name="name">"stream_up".</param>
+    /// <summary>A product of a step, for every device and size.</summary>
+    /// <param name="name">"up".</param>
+    /// <param name="format">Of the matrix.</param>
+    public CudaKernel Step(string name, WeightFormat format) => _step.Kernel($"step_{name}{Suffix(format)}");
+
+    /// <summary>The same through the copy engine; null where the device or the format has none.</summary>
+    /// <param name="name">"up".</param>
+    /// <param name="format">Of the matrix.</param>
     /// <param name="vectors">Vectors a thread, one of those it is compiled for.</param>
-    public CudaKernel? Stream(string name, int vectors)
+    public CudaKernel? Stream(string name, WeightFormat format, int vectors)
     {
-        CudaKernel? kernel = _stream?.Kernel($"{name}_{vectors}");
+        CudaKernel? kernel = _stream?.Kernel($"stream_{name}{(format == WeightFormat.BFloat16 ? "" : Suffix(format))}_{vectors}");
         kernel?.PreferShared();
         return kernel;
+    }
+
+    /// <summary>A product of a few rows with a quantized matrix.</summary>
+    /// <param name="format">Of the matrix.</param>
+    /// <param name="tiles">Eights of rows: 1, 2 or 4.</param>
+    /// <param name="kind">What becomes of the sums.</param>
+    public CudaKernel FewQuantized(WeightFormat format, int tiles, MatMulResult kind)
+    {
+        string of = kind switch { MatMulResult.SwiGlu => "_swiglu", MatMulResult.Add or MatMulResult.Cap => "_fine", _ => "" };
+        return _fewQuantized!.Kernel($"matmul_few{of}{Suffix(format)}_{tiles}");
     }
 
     /// <summary>Products over up to so many rows on Hopper's tensor cores, by <see cref="MatMulResult"/>; compiled now.</summary>
@@ -168,6 +197,14 @@ internal sealed class KernelSet : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _modules.ForEach(module => module.Dispose());
+
+    private static string Suffix(WeightFormat format) => format switch
+    {
+        WeightFormat.Float32 => "_f32",
+        WeightFormat.BFloat16 => "_bf16",
+        WeightFormat.Int8 => "_int8",
+        _ => "_int4",
+    };
 
     /// <summary>Loads the newest build of a file of kernels that the device runs.</summary>
     private CudaModule Module(string name)

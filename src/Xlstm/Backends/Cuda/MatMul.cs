@@ -49,13 +49,15 @@ internal sealed class MatMul : IDisposable
     private readonly float _cap;
     private readonly FewRows? _few;
     private readonly TensorMaps? _maps;
-    private readonly Dictionary<ulong, int> _mapOf = [];
+    private readonly Dictionary<(ulong Address, int Rows, int Cols), int> _mapOf = [];
+    private readonly QuantizedMatMul? _quantized;
+    private readonly CudaWeights _weights;
 
     /// <param name="parts">What passes work with.</param>
     public MatMul(StageParts parts)
     {
         (CudaContext context, CudaStream stream, CudaWeights weights, KernelSet kernels) = (parts.Context, parts.Stream, parts.Weights, parts.Kernels);
-        (_stream, _kernels) = (stream, kernels);
+        (_stream, _kernels, _weights) = (stream, kernels, weights);
         _float32 = weights.Format == WeightFormat.Float32;
         _cap = parts.Config.OutputLogitSoftCap ?? 0;
         if (!_float32)
@@ -71,6 +73,11 @@ internal sealed class MatMul : IDisposable
             SharedMemory.Allow(context, kernel, RingBytesFew, "the model");
         }
 
+        if (weights.Format is WeightFormat.Int8 or WeightFormat.Int4)
+        {
+            _quantized = new QuantizedMatMul(parts.Config, context, stream, kernels);
+        }
+
         if (kernels.WgmmaStore is not null)
         {
             foreach (CudaKernel? kernel in new[] { kernels.WgmmaStore, kernels.WgmmaStoreHalf, kernels.WgmmaAdd, kernels.WgmmaSwiGlu })
@@ -78,27 +85,27 @@ internal sealed class MatMul : IDisposable
                 SharedMemory.Allow(context, kernel!, WgmmaSharedBytes, "the model");
             }
 
-            _few = new FewRows(parts);
             CudaMatrix[] matrices = [.. Matrices(weights).DistinctBy(matrix => matrix.Address)];
             _maps = new TensorMaps(context, 2 * matrices.Length);
-            foreach (CudaMatrix matrix in matrices)
+            if (_quantized is null)
             {
-                int index = 2 * _mapOf.Count;
-                _mapOf.Add(matrix.Address, index);
-                _maps.Describe(index, matrix.Address, matrix.Rows, matrix.Stride, WgmmaRows, WgmmaCols);
-                _maps.Describe(index + 1, matrix.Address, matrix.Rows, matrix.Stride, FewRows.BoxRows, FewRows.TileCols);
+                _few = new FewRows(parts);
+                Describe(matrices);
             }
-
-            _maps.Upload(stream);
         }
     }
 
     /// <summary>Rows of the boxes in which inputs are to be described; those of <see cref="FewRows"/>, then that of many rows.</summary>
-    public IReadOnlyList<int> InputBoxes => _few is null ? [] : [.. FewRows.BoxTokens, WgmmaTokens];
+    public IReadOnlyList<int> InputBoxes => _maps is null ? [] : _few is null ? [WgmmaTokens] : [.. FewRows.BoxTokens, WgmmaTokens];
 
     /// <summary>Has the kernels for so many rows ready; to be called before products of them are queued or recorded.</summary>
     public void Load(int tokens)
     {
+        if (_quantized is not null && _quantized.Reserve(tokens) && _maps is not null)
+        {
+            Describe([.. BlockMatrices(_weights).Select(_quantized.CopyOf).Distinct()]);
+        }
+
         if (tokens <= FewRows.MaxTokens)
         {
             _few?.Load(tokens);
@@ -115,14 +122,25 @@ internal sealed class MatMul : IDisposable
     /// <param name="stride">Elements of a row of the output.</param>
     public void Run(MatMulResult kind, CudaMatrix matrix, MatMulInputs inputs, MatMulInput input, ulong output, int tokens, int stride)
     {
+        if (_quantized is not null)
+        {
+            if (QuantizedMatMul.Takes(kind, tokens))
+            {
+                _quantized.Run(kind, matrix, Arguments(matrix, inputs[input], output, tokens, stride));
+                return;
+            }
+
+            matrix = _quantized.Copy(matrix, alternating: kind == MatMulResult.SwiGlu);
+        }
+
         MatMulArguments arguments = Arguments(matrix, inputs[input], output, tokens, stride);
         if (_few is not null && FewRows.Takes(kind, arguments))
         {
-            _few.Run(kind, arguments, inputs.Map(input, FewRows.TileOf(tokens)), _maps![_mapOf[matrix.Address] + 1]);
+            _few.Run(kind, arguments, inputs.Map(input, FewRows.TileOf(tokens)), _maps![_mapOf[Key(matrix)] + 1]);
         }
-        else if (_maps is not null && tokens > MaxFew && kind != MatMulResult.Cap)
+        else if (_maps is not null && (tokens > MaxFew || _quantized is not null) && kind != MatMulResult.Cap)
         {
-            Wgmma(kind, arguments, inputs.Map(input, InputBoxes.Count - 1), _maps[_mapOf[matrix.Address]]);
+            Wgmma(kind, arguments, inputs.Map(input, InputBoxes.Count - 1), _maps[_mapOf[Key(matrix)]]);
         }
         else
         {
@@ -131,10 +149,33 @@ internal sealed class MatMul : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _maps?.Dispose();
+    public void Dispose()
+    {
+        _maps?.Dispose();
+        _quantized?.Dispose();
+    }
 
-    private static IEnumerable<CudaMatrix> Matrices(CudaWeights weights) =>
-        weights.Blocks.SelectMany(block => new[] { block.Qkvo, block.OutProj, block.GateUp, block.ProjDown }).Append(weights.LmHead).Where(matrix => matrix.Address != 0);
+    private static IEnumerable<CudaMatrix> BlockMatrices(CudaWeights weights) =>
+        weights.Blocks.SelectMany(block => new[] { block.Qkvo, block.OutProj, block.GateUp, block.ProjDown });
+
+    private static IEnumerable<CudaMatrix> Matrices(CudaWeights weights) => BlockMatrices(weights).Append(weights.LmHead).Where(matrix => matrix.Address != 0);
+
+    /// <summary>Copies of quantized matrices lie all in one place, those of one size under one description.</summary>
+    private static (ulong Address, int Rows, int Cols) Key(CudaMatrix matrix) => (matrix.Address, matrix.Rows, matrix.Cols);
+
+    /// <summary>Describes matrices to the copy engine.</summary>
+    private void Describe(CudaMatrix[] matrices)
+    {
+        foreach (CudaMatrix matrix in matrices.DistinctBy(Key))
+        {
+            int index = 2 * _mapOf.Count;
+            _mapOf.Add(Key(matrix), index);
+            _maps!.Describe(index, matrix.Address, matrix.Rows, matrix.Stride, WgmmaRows, WgmmaCols);
+            _maps.Describe(index + 1, matrix.Address, matrix.Rows, matrix.Stride, FewRows.BoxRows, FewRows.TileCols);
+        }
+
+        _maps!.Upload(_stream);
+    }
 
     private void Wgmma(MatMulResult kind, in MatMulArguments arguments, ulong inputMap, ulong weightsMap)
     {

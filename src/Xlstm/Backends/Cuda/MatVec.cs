@@ -1,24 +1,86 @@
 using Xlstm.Backends.Cuda.Interop;
+using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm.Backends.Cuda;
 
-/// <summary>How one kind of product of a step is started: on which kernel, with how much shared memory.</summary>
-internal sealed class MatVec
+/// <summary>The inputs that a product's kernel for the copy engine is compiled for.</summary>
+internal enum StreamInputs
 {
-    private const int Threads = 256;
-    private const int ScratchBytes = 128;
+    None,
 
-    // stream_hopper.cu: a warp more than multiplies, 8 elements a vector, room in front of the ring, the longest ring.
-    private const int StreamThreads = Threads + 32;
-    private const int StreamHeaderBytes = 1024;
-    private const int StreamMaxStages = 8;
-    private const int Warps = Threads / 32;
-    private const int ColsPerVector = 8 * Threads;
+    /// <summary>A width.</summary>
+    Short,
 
-    // Two blocks of threads share a multiprocessor, so that one multiplies while the other waits for its input.
-    private const int BlocksPerMultiprocessor = 2;
-    private const int StreamSharedBytes = 110 << 10;
+    /// <summary>As long as SwiGLU's outputs, too.</summary>
+    Long,
+}
 
+/// <summary>How one kind of product of a step is started: on which kernel, with how much shared memory.</summary>
+internal abstract class MatVec
+{
+    /// <summary>Threads that multiply; where a warp more streams the weights, it comes on top.</summary>
+    protected const int Threads = 256;
+
+    /// <summary>Warps of these.</summary>
+    protected const int Warps = Threads / 32;
+
+    /// <summary>Threads of a block whose weights come through the copy engine.</summary>
+    protected const int StreamThreads = Threads + 32;
+
+    /// <summary>Bytes in front of that block's ring.</summary>
+    protected const int StreamHeaderBytes = 1024;
+
+    /// <summary>Elements of the input that the threads take at a time: 8 each.</summary>
+    protected const int ColsPerVector = 8 * Threads;
+
+    /// <summary>Bytes in front of the input where there is no copy engine.</summary>
+    protected const int ScratchBytes = 128;
+
+    /// <summary>Two blocks of threads share a multiprocessor, so that one multiplies while the other waits for its input.</summary>
+    protected const int BlocksPerMultiprocessor = 2;
+
+    /// <summary>Their shared memory, the same for all kernels of a step.</summary>
+    protected const int StreamSharedBytes = 110 << 10;
+
+    /// <summary>What a block of threads of int8 and int4 products has the L2 fetch for the next product; with bfloat16 weights it does not pay.</summary>
+    private const int NextShareBytes = 32 << 10;
+
+    /// <param name="context">Where.</param>
+    /// <param name="kernels">Its kernels.</param>
+    /// <param name="name">"up": what the kernels' names say of the product.</param>
+    /// <param name="streams">For what inputs the copy engine's kernel can make this product.</param>
+    /// <param name="matrix">A matrix of the size in question.</param>
+    public static MatVec For(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix)
+    {
+        if (matrix.Stride != matrix.Cols)
+        {
+            streams = StreamInputs.None; // it has no code for padded rows
+        }
+
+        return matrix.IsQuantized ? new QuantizedMatVec(context, kernels, name, streams, matrix) : new PlainMatVec(context, kernels, name, streams, matrix);
+    }
+
+    /// <summary>What a product's kernel is told of the one after it.</summary>
+    public static NextWeights Upcoming(CudaMatrix matrix) => new()
+    {
+        Address = matrix.IsQuantized ? matrix.Address : 0,
+        Bytes = matrix.ByteLength,
+        Halves = matrix.IsQuantized && matrix.Parts is { Second: > 0, Third: 0 } ? 2 : 1,
+        Share = NextShareBytes,
+    };
+
+    /// <summary>Queues a product.</summary>
+    public abstract void Launch(CudaStream stream, in MatVecArguments arguments);
+}
+
+/// <summary>A product with float32 or bfloat16 weights: step.cu, stream_hopper.cu.</summary>
+internal sealed class PlainMatVec : MatVec
+{
+    private const int MaxStages = 8;
+
+    private const int ShortVectors = 4;
+
+    // stream_hopper.cu: vectors a thread and rows a stage; those past ShortVectors for long inputs only.
     private static readonly (int Vectors, int Rows)[] Streams = [(1, 4), (2, 2), (4, 2), (6, 1), (8, 1)];
 
     private readonly CudaKernel _kernel;
@@ -27,22 +89,17 @@ internal sealed class MatVec
     private readonly int _stages;
     private readonly int _blockRows;
 
-    /// <param name="context">Where.</param>
-    /// <param name="kernels">Its kernels.</param>
-    /// <param name="general">The kernel for every device and size.</param>
-    /// <param name="stream">The name of the one for the copy engine, or null.</param>
-    /// <param name="maxVectors">The most vectors a thread that one is compiled for.</param>
-    /// <param name="matrix">A matrix of the size in question.</param>
-    public MatVec(CudaContext context, KernelSet kernels, CudaKernel general, string? stream, int maxVectors, CudaMatrix matrix)
+    /// <inheritdoc cref="MatVec.For"/>
+    public PlainMatVec(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix)
     {
         _blocks = BlocksPerMultiprocessor * context.Device.Multiprocessors;
         (int vectors, int rows) = Streams.FirstOrDefault(s => s.Vectors * ColsPerVector >= matrix.Cols);
-        if (stream is not null && vectors > 0 && vectors <= maxVectors && matrix.Stride == matrix.Cols && kernels.Stream(stream, vectors) is { } kernel)
+        if (vectors > 0 && streams >= (vectors <= ShortVectors ? StreamInputs.Short : StreamInputs.Long) && kernels.Stream(name, matrix.Format, vectors) is { } kernel)
         {
             int stageBytes = rows * matrix.Stride * sizeof(ushort);
             _blockRows = ((matrix.Rows + 1) / 2 / _blocks * 2) + 2;
             int fixedBytes = StreamHeaderBytes + (sizeof(float) * Warps * _blockRows);
-            _stages = Math.Min(StreamMaxStages, (Math.Min(StreamSharedBytes, context.Device.MaxSharedBytes) - fixedBytes) / stageBytes);
+            _stages = Math.Min(MaxStages, (Math.Min(StreamSharedBytes, context.Device.MaxSharedBytes) - fixedBytes) / stageBytes);
             if (_stages >= 2)
             {
                 _kernel = kernel;
@@ -53,13 +110,13 @@ internal sealed class MatVec
         }
 
         _stages = 0;
-        _kernel = general;
+        _kernel = kernels.Step(name, matrix.Format);
         _sharedBytes = ScratchBytes + (sizeof(float) * matrix.Stride);
-        SharedMemory.Allow(context, general, _sharedBytes, $"a width of {matrix.Cols}");
+        SharedMemory.Allow(context, _kernel, _sharedBytes, $"a width of {matrix.Cols}");
     }
 
-    /// <summary>Queues a product.</summary>
-    public void Launch(CudaStream stream, in MatVecArguments arguments)
+    /// <inheritdoc/>
+    public override void Launch(CudaStream stream, in MatVecArguments arguments)
     {
         if (_stages == 0)
         {
@@ -69,5 +126,68 @@ internal sealed class MatVec
         {
             stream.Launch(_kernel, _blocks, 1, StreamThreads, _sharedBytes, new StreamArguments { Product = arguments, Stages = _stages, BlockRows = _blockRows });
         }
+    }
+}
+
+/// <summary>A product with int8 or int4 weights: step_quantized.cu, stream_quantized_hopper.cu.</summary>
+internal sealed class QuantizedMatVec : MatVec
+{
+    private const int MaxStages = 16;
+
+    private const int ShortVectors = 2;
+
+    // stream_quantized_hopper.cu: bytes of a stage.
+    private const int Int8StageBytes = 8 * (PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes));
+    private const int Int4StageBytes = PackedMatrix.Int4RowBytes + (16 * (PackedMatrix.ScaleLine + (2 * PackedMatrix.Int4GroupBytes)));
+
+    // Bytes of a group of the input beside its columns: scale and sum.
+    private const int GroupScaleBytes = 2 * sizeof(float);
+
+    // stream_quantized_hopper.cu: vectors a thread; those past ShortVectors for long inputs only.
+    private static readonly int[] Streams = [1, 2, 4, 6];
+
+    private readonly CudaKernel _kernel;
+    private readonly int _blocks;
+    private readonly int _threads;
+    private readonly int _sharedBytes;
+    private readonly QuantizedArguments _arguments;
+
+    /// <inheritdoc cref="MatVec.For"/>
+    public QuantizedMatVec(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix)
+    {
+        _blocks = BlocksPerMultiprocessor * context.Device.Multiprocessors;
+        int panels = matrix.Parts.Panels;
+        _arguments = new QuantizedArguments { Parts = new PanelParts(matrix.Parts), BlockPanels = (panels / 2 / _blocks * 2) + 2 };
+        int bytesPerValue = name is "qkvo" or "up" ? 1 : 2; // is_fine of quantized.cuh
+        int inputBytes = (matrix.Stride * bytesPerValue) + (matrix.Stride / PackedMatrix.GroupSize * GroupScaleBytes);
+        int fixedBytes = inputBytes + (sizeof(float) * Warps * _arguments.BlockPanels * PackedMatrix.PanelRows);
+        int vectors = Streams.FirstOrDefault(v => v * ColsPerVector >= matrix.Cols);
+        if (vectors > 0 && streams >= (vectors <= ShortVectors ? StreamInputs.Short : StreamInputs.Long) && kernels.Stream(name, matrix.Format, vectors) is { } kernel)
+        {
+            int stageBytes = matrix.Format == WeightFormat.Int8 ? Int8StageBytes : Int4StageBytes;
+            int stages = Math.Min(MaxStages, (Math.Min(StreamSharedBytes, context.Device.MaxSharedBytes) - StreamHeaderBytes - fixedBytes) / stageBytes);
+            if (stages >= 2)
+            {
+                _kernel = kernel;
+                _threads = StreamThreads;
+                _arguments.Stages = stages;
+                _sharedBytes = StreamHeaderBytes + fixedBytes + (stages * stageBytes);
+                SharedMemory.Allow(context, kernel, StreamSharedBytes, "the model");
+                return;
+            }
+        }
+
+        _kernel = kernels.Step(name, matrix.Format);
+        _threads = Threads;
+        _sharedBytes = ScratchBytes + (sizeof(float) * matrix.Stride) + fixedBytes;
+        SharedMemory.Allow(context, _kernel, _sharedBytes, $"a width of {matrix.Cols}");
+    }
+
+    /// <inheritdoc/>
+    public override void Launch(CudaStream stream, in MatVecArguments arguments)
+    {
+        QuantizedArguments all = _arguments;
+        all.Product = arguments;
+        stream.Launch(_kernel, _blocks, 1, _threads, _sharedBytes, all);
     }
 }

@@ -39,7 +39,7 @@ internal sealed unsafe class RowsPass : IPass
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
     public static long WorkspaceBytes(XlstmConfig config, ModelStage stage, WeightFormat format) =>
-        ControlBytes + RowsWorkspace.Measure(config, CudaWeights.ElementSizeOf(format), MaxTokens, MaxTokens / RowsForward.Chunk, stage.HasHead ? LogitRows : 0);
+        ControlBytes + (format is WeightFormat.Int8 or WeightFormat.Int4 ? QuantizedMatMul.WorkspaceBytes(config) : 0) + RowsWorkspace.Measure(config, CudaWeights.ElementSizeOf(format), MaxTokens, MaxTokens / RowsForward.Chunk, stage.HasHead ? LogitRows : 0);
 
     private static int ControlBytes => MaxTokens * (sizeof(CellItem) + (3 * sizeof(int)));
 

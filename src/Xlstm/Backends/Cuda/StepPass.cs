@@ -6,8 +6,6 @@ namespace Xlstm.Backends.Cuda;
 internal sealed unsafe class StepPass : IPass
 {
     private const int Threads = 256;
-    private const int NormVectors = 4;
-    private const int DownVectors = 8;
 
     // What the host tells the device: the item, the token id, what is wanted of the logits.
     private const int ControlBytes = 96;
@@ -57,16 +55,17 @@ internal sealed unsafe class StepPass : IPass
 
         // The copy engine's kernel takes a head as whole warps' vectors, and its gates one a block of threads.
         CudaBlockWeights block = _weights.Blocks[0];
-        bool wholeHeads = config.VHeadDim % 256 == 0, gatesFit = 2 * config.NumHeads <= _context.Device.Multiprocessors;
-        _qkvo = new MatVec(_context, _kernels, _kernels.StepQkvo, gatesFit ? "stream_qkvo" : null, NormVectors, block.Qkvo);
-        _out = new MatVec(_context, _kernels, _kernels.StepOut, wholeHeads ? "stream_out" : null, NormVectors, block.OutProj);
-        _up = new MatVec(_context, _kernels, _kernels.StepUp, "stream_up", NormVectors, block.GateUp);
-        _down = new MatVec(_context, _kernels, _kernels.StepDown, "stream_down", DownVectors, block.ProjDown);
+        StreamInputs wholeHeads = config.VHeadDim % 256 == 0 ? StreamInputs.Short : StreamInputs.None;
+        StreamInputs gatesFit = 2 * config.NumHeads <= _context.Device.Multiprocessors ? StreamInputs.Short : StreamInputs.None;
+        _qkvo = MatVec.For(_context, _kernels, "qkvo", gatesFit, block.Qkvo);
+        _out = MatVec.For(_context, _kernels, "out", wholeHeads, block.OutProj);
+        _up = MatVec.For(_context, _kernels, "up", StreamInputs.Short, block.GateUp);
+        _down = MatVec.For(_context, _kernels, "down", StreamInputs.Long, block.ProjDown);
         if (_stage.HasHead)
         {
             _lmHead = config.AddOutNorm
-                ? new MatVec(_context, _kernels, _kernels.StepLogits, "stream_logits", NormVectors, _weights.LmHead)
-                : new MatVec(_context, _kernels, _kernels.StepLogitsPlain, null, 0, _weights.LmHead);
+                ? MatVec.For(_context, _kernels, "logits", StreamInputs.Short, _weights.LmHead)
+                : MatVec.For(_context, _kernels, "logits_plain", StreamInputs.None, _weights.LmHead);
             _shortlist = owned.Add(new ShortlistKernel(_context, _stream, _kernels, config.VocabSize, capacity: 1));
         }
 
@@ -179,7 +178,7 @@ internal sealed unsafe class StepPass : IPass
     private void QueueLogits()
     {
         QueueBlocks();
-        MatVecArguments logits = Product(_weights.LmHead, X, Logits) with { Cap = _config.OutputLogitSoftCap ?? 0 };
+        MatVecArguments logits = Product(_weights.LmHead, X, Logits, _weights.Blocks[0].Qkvo) with { Cap = _config.OutputLogitSoftCap ?? 0 };
         logits.Norm = _weights.OutNorm.Weight;
         logits.NormBias = _weights.OutNorm.Bias;
         _lmHead!.Launch(_stream, logits);
@@ -195,7 +194,7 @@ internal sealed unsafe class StepPass : IPass
     {
         XlstmConfig c = _config;
         CudaBlockWeights w = _weights.Blocks[block];
-        MatVecArguments qkvo = Product(w.Qkvo, X, Qkvo);
+        MatVecArguments qkvo = Product(w.Qkvo, X, Qkvo, w.OutProj);
         (qkvo.Norm, qkvo.NormBias) = (w.NormMlstm.Weight, w.NormMlstm.Bias);
         (qkvo.GateWeights, qkvo.GateBias, qkvo.GateOut, qkvo.GateRows) = (w.Gates.Address, w.Gates.Bias, Gates, w.Gates.Rows);
         _qkvo.Launch(_stream, qkvo);
@@ -218,7 +217,7 @@ internal sealed unsafe class StepPass : IPass
         };
         _cell.Launch(_stream, cell, items: 1);
 
-        MatVecArguments project = Product(w.OutProj, H, X);
+        MatVecArguments project = Product(w.OutProj, H, X, w.GateUp);
         project.Gate = Qkvo + (ulong)Floats((2 * c.QkDim) + c.VDim);
         (project.Norm, project.NormBias, project.Heads) = (w.MultiheadNorm.Weight, w.MultiheadNorm.Bias, c.NumHeads);
         project.Commit = new CellCommit
@@ -233,14 +232,15 @@ internal sealed unsafe class StepPass : IPass
         };
         _out.Launch(_stream, project);
 
-        MatVecArguments up = Product(w.GateUp, X, Ffn);
+        MatVecArguments up = Product(w.GateUp, X, Ffn, w.ProjDown);
         (up.Norm, up.NormBias) = (w.NormFfn.Weight, w.NormFfn.Bias);
         _up.Launch(_stream, up);
-        _down.Launch(_stream, Product(w.ProjDown, Ffn, X));
+        _down.Launch(_stream, Product(w.ProjDown, Ffn, X, block + 1 < _weights.Blocks.Length ? _weights.Blocks[block + 1].Qkvo : _weights.LmHead));
     }
 
-    private MatVecArguments Product(CudaMatrix matrix, ulong input, ulong output) => new()
+    private MatVecArguments Product(CudaMatrix matrix, ulong input, ulong output, CudaMatrix next) => new()
     {
+        Next = MatVec.Upcoming(next),
         Weights = matrix.Address,
         Bias = matrix.Bias,
         X = input,

@@ -41,7 +41,7 @@ internal sealed unsafe class PackedLoader
 
     /// <summary>What counts the reading of all tensors of a layout.</summary>
     public static LoadMeter MeterOf(Checkpoint checkpoint, PackedLayout layout, IProgress<LoadProgress>? progress) =>
-        new(checkpoint.Shards.Count, layout.Tensors.SelectMany(tensor => SourcesOf(checkpoint, tensor)), progress);
+        new(checkpoint.Shards.Count, layout.Tensors.SelectMany(tensor => SourcesOf(checkpoint, tensor)).Select(source => (source.ShardIndex, source.BytesOf(source.Rows))), progress);
 
     /// <summary>Reads some of a layout's tensors into their places.</summary>
     /// <param name="checkpoint">An opened checkpoint.</param>
@@ -101,7 +101,7 @@ internal sealed unsafe class PackedLoader
                 (chunk, _, reader) =>
                 {
                     FillChunk(chunk.Placement, chunk.First, chunk.Count, reader);
-                    _meter.Add(chunk.Placement.Source, chunk.Count);
+                    _meter.Add(chunk.Placement.Source.ShardIndex, chunk.Placement.Source.BytesOf(chunk.Count));
                     return reader;
                 },
                 _ => { });

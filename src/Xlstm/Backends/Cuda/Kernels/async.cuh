@@ -32,6 +32,9 @@ __device__ void copy_bulk(uint shared, const void* global, uint bytes, uint barr
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared), "l"(global), "r"(bytes), "r"(barrier) : "memory");
 }
 
+/// Has the L2 fetch bytes (a multiple of 16, aligned to 16).
+__device__ void prefetch_bulk(const void* global, uint bytes) { asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(global), "r"(bytes)); }
+
 /// Copies a box of the matrix that a map describes, from column col of row row on, and reports it to the barrier.
 __device__ void copy_tile(uint shared, const void* map, int col, int row, uint barrier)
 {

@@ -84,6 +84,15 @@ __device__ float log_sigmoid(float z) { return min_of(z, 0.0f) - log1p_of(exp_of
 
 __device__ float sigmoid(float z) { return 1.0f / (1.0f + exp_of(-z)); }
 
+/// Within 2e-7, without the many instructions of exact division.
+__device__ float fast_reciprocal(float a) { return __nvvm_rcp_approx_ftz_f(a); }
+
+/// 1 / sqrt(a), within 2e-7.
+__device__ float fast_inverse_root(float a) { return __nvvm_rsqrt_approx_ftz_f(a); }
+
+/// Within 1e-6, in a fifth of the instructions.
+__device__ float fast_sigmoid(float z) { return fast_reciprocal(1.0f + __nvvm_ex2_approx_ftz_f(-1.4426950408889634f * z)); }
+
 __device__ float tanh_of(float x)
 {
     float a = abs_of(x);

@@ -1,5 +1,4 @@
-// What stands between the matrix products of a batch of rows: embeddings, norms, gates, the choice of greedy tokens; and the
-// conversion of weights as they are loaded.
+// What stands between the matrix products of a batch of rows: embeddings, norms, gates, the choice of greedy tokens.
 #include "cell.cuh"
 #include "device.cuh"
 
@@ -337,53 +336,3 @@ __device__ void head_rows(const HeadRowsArgs& a)
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_bf16(const HeadRowsArgs a) { head_rows<bf16, float>(a); }
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_half_bf16(const HeadRowsArgs a) { head_rows<bf16, bf16>(a); }
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) head_rows_f32(const HeadRowsArgs a) { head_rows<float, float>(a); }
-
-struct ConvertArgs
-{
-    const void* source;     // [rows, cols] as stored
-    void* out;              // [*, ld]
-    ulong* first_bad;       // smallest of base + element of values that the format cannot hold
-    ulong base;
-    long first_row;         // of the output
-    int row_step;           // 2 interleaves two matrices
-    int rows;
-    int cols;
-    int ld;                 // columns from cols to ld become zero
-    int source_type;        // 0 float32, 1 bfloat16, 2 float16
-};
-
-__device__ float half_to_float(bf16 half)
-{
-    float value;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
-    return value;
-}
-
-template <typename W>
-__device__ void convert(const ConvertArgs& a)
-{
-    for (int row = block_x(); row < a.rows; row += grid_x())
-    {
-        W* out = (W*)a.out + (a.first_row + (long)row * a.row_step) * a.ld;
-        for (int col = thread_index(); col < a.ld; col += Threads)
-        {
-            float value = 0;
-            if (col < a.cols)
-            {
-                long element = (long)row * a.cols + col;
-                value = a.source_type == 0 ? ((const float*)a.source)[element]
-                    : a.source_type == 1 ? widen(((const bf16*)a.source)[element])
-                                         : half_to_float(((const bf16*)a.source)[element]);
-            }
-
-            store_value(out + col, value);
-            if (!(abs_of(widen(out[col])) <= 3.4028234663852886e38f))
-            {
-                __nvvm_atom_min_gen_ull(a.first_bad, a.base + (ulong)((long)row * a.cols + col));
-            }
-        }
-    }
-}
-
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) convert_bf16(const ConvertArgs a) { convert<bf16>(a); }
-extern "C" __global__ void LAUNCH_BOUNDS(Threads, 4) convert_f32(const ConvertArgs a) { convert<float>(a); }

@@ -3,6 +3,15 @@
 #include "cell.cuh"
 #include "device.cuh"
 
+/// The weights of the product after this one, which is to find its first ones in the L2.
+struct NextWeights
+{
+    const byte* address;
+    long bytes;
+    int halves; // 2 where a block of threads walks both halves side by side: gate and up
+    int share;  // bytes for each block of threads
+};
+
 struct MatVecArgs
 {
     const void* weights;     // [rows, cols], 16-byte aligned rows
@@ -16,6 +25,7 @@ struct MatVecArgs
     const float* gate_bias;
     float* gate_out;         // [gate_rows]
     CellCommit commit;       // of the cell before this kernel; nothing if commit.heads is 0
+    NextWeights next;        // address null: nothing
     int rows;
     int cols;                // padded: a multiple of 64
     int width;               // columns that count
@@ -24,6 +34,10 @@ struct MatVecArgs
     float eps;
     float cap;
 };
+
+/// Where a block of threads' share of things begins. In 32 bits, for a division of 64 takes longer than memory: up to 2^32 things
+/// times blocks.
+__device__ int share_start(int things, int block) { return (uint)things * (uint)block / (uint)grid_x(); }
 
 enum Input { NormInput, HeadsInput, PlainInput };
 enum Result { StoreResult, AddResult, SwiGluResult, CapResult };

@@ -1,0 +1,205 @@
+// The products of a step with int8 and int4 weights on compute capability 9.0: a block of threads owns neighbouring panels; one
+// warp has the copy engine stream them, a piece of a panel at a time, through a ring in shared memory, the others share a piece's
+// columns.
+#include "quantized.cuh"
+#include "stream.cuh"
+
+/// Stages of the longest ring, and the bytes in front of it: barriers and scratch.
+constexpr int LongestRing = 16;
+constexpr int BarrierBytes = 2 * LongestRing * 8;
+constexpr int HeaderBytes = 1024;
+
+extern __shared__ __attribute__((aligned(128))) byte shared_memory[];
+
+/// Rounds the thread's part of the input; four threads have a group.
+template <int Vectors, bool Fine>
+__device__ void quantize_input(const Eight (&x)[Vectors], int cols, byte* bytes, float2* scales)
+{
+#pragma unroll
+    for (int i = 0; i < Vectors; i++)
+    {
+        int k = (i * Consumers + thread_index()) * PerVector;
+        float top = max_of(largest(x[i].low), largest(x[i].high)), inverse;
+        top = max_of(top, shuffle_xor(top, 1));
+        top = max_of(top, shuffle_xor(top, 2));
+        float scale = group_scale<Fine>(top, inverse);
+        FourRounded low(x[i].low, inverse), high(x[i].high, inverse);
+        uint2 eight = {low.bytes(), high.bytes()};
+        int sum = low.sum() + high.sum();
+        sum += shuffle_xor(sum, 1);
+        sum += shuffle_xor(sum, 2);
+        if (k < cols)
+        {
+            if constexpr (Fine)
+            {
+                *(uint2*)(bytes + k) = {low.upper_bytes(), high.upper_bytes()};
+                *(uint2*)(bytes + cols + k) = eight;
+            }
+            else
+            {
+                *(uint2*)(bytes + k) = eight;
+            }
+
+            if (lane_index() % 4 == 0)
+            {
+                scales[k / GroupCols] = {scale, scale * sum};
+            }
+        }
+    }
+
+    consumers_meet();
+}
+
+template <int Vectors, typename W, Input In, Result Out>
+__device__ void stream_quantized(const QuantizedArgs& args)
+{
+    constexpr int StagePairs = W::StagePairs, StageBytes = W::HeaderBytes + StagePairs * W::PairBytes;
+    constexpr bool Fine = is_fine(Out);
+    const MatVecArgs& a = args.product;
+    let_next_start();
+    ulong* barriers = (ulong*)shared_memory;                       // full, then empty, [LongestRing] each
+    float* scratch = (float*)(shared_memory + BarrierBytes);       // [192]
+    byte* ring = shared_memory + HeaderBytes;                      // [stages][StageBytes]
+    float2* scales = (float2*)(ring + args.stages * StageBytes);   // [cols / 32]
+    byte* bytes = (byte*)(scales + a.cols / GroupCols);            // [BytesPerValue][cols]
+    float* partial = (float*)(bytes + BytesPerValue<Fine> * a.cols); // [Warps][block_panels][16]
+    uint full = shared_address(barriers), empty = full + LongestRing * 8;
+    PanelRange<Out> range(args.parts);
+    int pairs = a.cols / PairCols, count = range.count();
+    long panel_bytes = W::HeaderBytes + (long)pairs * W::PairBytes;
+    if (warp_index() == Warps)
+    {
+        make_ring(full, empty, args.stages);
+    }
+
+    __syncthreads();
+    if (warp_index() == Warps)
+    {
+        if (lane_index() == 0)
+        {
+            int stage = 0;
+            uint parity = 1; // the first time round every stage is empty
+            for (int i = 0; i < count; i++)
+            {
+                const byte* source = (const byte*)a.weights + range[i] * panel_bytes;
+                for (int first = 0; first < pairs; first += StagePairs)
+                {
+                    uint length = (first == 0 ? W::HeaderBytes : 0) + min_of(StagePairs, pairs - first) * W::PairBytes;
+                    barrier_wait(empty + stage * 8, parity);
+                    barrier_expect(full + stage * 8, length);
+                    copy_bulk(shared_address(ring + stage * StageBytes), source, length, full + stage * 8);
+                    source += length;
+                    if (++stage == args.stages)
+                    {
+                        stage = 0;
+                        parity ^= 1;
+                    }
+                }
+            }
+
+            fetch_next(a.next);
+        }
+
+        wait_for_previous();
+        return;
+    }
+
+    int thread = thread_index();
+    constexpr bool HasGates = In == NormInput && Out == StoreResult;
+    GateRow<HasGates ? Vectors : 1> gate;
+    if constexpr (HasGates)
+    {
+        gate.fetch(a);
+    }
+
+    NormWeights<Vectors, In> norm;
+    norm.fetch(a);
+    wait_for_previous();
+    float scale, residual = range.residual(a, args.parts, thread);
+    {
+        Eight x[Vectors];
+        scale = load_input<Vectors, In>(a, norm, x, scratch);
+        if constexpr (HasGates)
+        {
+            gate.finish(a, x, scale, scratch + 64);
+        }
+
+        quantize_input<Vectors, Fine>(x, a.cols, bytes, scales);
+    }
+
+    int stage = 0, per_warp = args.block_panels * PanelRows;
+    uint parity = 0;
+    for (int i = 0; i < count; i++)
+    {
+        PanelScale<W> of_panel;
+        RowSum sum = {0, 0};
+        for (int first = 0; first < pairs; first += StagePairs)
+        {
+            barrier_wait(full + stage * 8, parity);
+            const byte* piece = ring + stage * StageBytes;
+            if (first == 0)
+            {
+                of_panel.load(piece);
+                piece += W::HeaderBytes;
+            }
+
+#pragma unroll
+            for (int j = 0; j < StagePairs / Warps; j++)
+            {
+                int place = j * Warps + warp_index(), pair = first + place;
+                if (pair < pairs)
+                {
+                    multiply_pair<W, Fine>(piece + place * W::PairBytes, bytes + pair * PairCols, scales + pair * 2, a.cols, sum);
+                }
+            }
+
+            __nvvm_bar_warp_sync(0xFFFFFFFFu);
+            if (lane_index() == 0)
+            {
+                barrier_arrive(empty + stage * 8);
+            }
+
+            if (++stage == args.stages)
+            {
+                stage = 0;
+                parity ^= 1;
+            }
+        }
+
+        float value = of_panel.apply(sum);
+        if (lane_index() < PanelRows)
+        {
+            partial[warp_index() * per_warp + i * PanelRows + lane_index()] = value;
+        }
+    }
+
+    consumers_meet();
+    range.template finish_rows<Warps>(a, args.parts, partial, per_warp, scale, residual, thread, Consumers);
+    if (In == HeadsInput && block_x() == grid_x() - 1 && a.commit.heads > 0)
+    {
+        commit_cell(a.commit, thread, Consumers);
+    }
+}
+
+#define STREAM(name, vectors, weights, in, out) \
+    extern "C" __global__ void LAUNCH_BOUNDS(Threads, 2) name##_##vectors(const QuantizedArgs args) { stream_quantized<vectors, weights, in, out>(args); }
+
+// The number after a name: vectors a thread, for inputs up to 2,048 columns each.
+#define STREAM_SHORT(name, weights, in, out) \
+    STREAM(name, 1, weights, in, out) \
+    STREAM(name, 2, weights, in, out)
+
+#define STREAM_LONG(name, weights, in, out) \
+    STREAM_SHORT(name, weights, in, out) \
+    STREAM(name, 4, weights, in, out) \
+    STREAM(name, 6, weights, in, out)
+
+STREAM_SHORT(stream_qkvo_int8, Int8, NormInput, StoreResult)
+STREAM_SHORT(stream_out_int8, Int8, HeadsInput, AddResult)
+STREAM_SHORT(stream_up_int8, Int8, NormInput, SwiGluResult)
+STREAM_SHORT(stream_logits_int8, Int8, NormInput, CapResult)
+STREAM_LONG(stream_down_int8, Int8, PlainInput, AddResult)
+STREAM_SHORT(stream_qkvo_int4, Int4, NormInput, StoreResult)
+STREAM_SHORT(stream_out_int4, Int4, HeadsInput, AddResult)
+STREAM_SHORT(stream_up_int4, Int4, NormInput, SwiGluResult)
+STREAM_LONG(stream_down_int4, Int4, PlainInput, AddResult)

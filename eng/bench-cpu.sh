@@ -3,7 +3,7 @@
 # weights of xLSTM-7B, in bfloat16, int8 and int4. Nothing else should run meanwhile. The last line says how long it took.
 #
 #   eng/bench-cpu.sh            everything: some 40 minutes on two cores, 17 GB of free memory
-#   eng/bench-cpu.sh short      fewer lengths, batches and repetitions, xLSTM-7B in int8 and int4 only: some 8 minutes, 10 GB
+#   eng/bench-cpu.sh short      fewer lengths, batches and repetitions: some 11 minutes, 17 GB
 #   eng/bench-cpu.sh demo       only the demo model, some 5 minutes; the tables of xLSTM-7B stay as they were
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -47,7 +47,8 @@ dotnet run eng/PlotBenchmarks.cs -- "$parts/demo-depth.json" "Demo model: genera
 
 # A depth holds for every test of a command, so prompts and depths are measured apart.
 if [ "$what" = short ]; then
-  measure 4-7b "xLSTM-7B, random weights" --like xlstm-7b --weights int8,int4 -p 512 -g 32 -n 2
+  measure 4-7b "xLSTM-7B, random weights" --like xlstm-7b --weights int8,int4 -p 512 -g 32 -b 1,4,8 -n 3
+  measure 4-7b-bfloat16 "xLSTM-7B, random weights, bfloat16" --like xlstm-7b --weights bfloat16 -p 512 -g 32 -n 2
 elif [ "$what" = all ]; then
   measure 4-7b "xLSTM-7B, random weights" --like xlstm-7b --weights int8,int4 -p 128,512,2048 -g 32 -b 1,4,8 -n 3
   measure 4-7b-bfloat16 "xLSTM-7B, random weights, bfloat16" --like xlstm-7b --weights bfloat16 -p 128,512 -g 32 -b 1,4,8 -n 2

@@ -12,13 +12,32 @@ public class FaultTests(FakeDriver driver) : IClassFixture<FakeDriver>
 
     /// <summary>The stand-in serves a run that nothing goes wrong in; else the other tests would say nothing.</summary>
     [Theory]
-    [InlineData("float32")]
-    [InlineData("bfloat16")]
-    public async Task ARunLeavesNothingAllocated(string weights)
+    [InlineData("float32", "float32", 90)]
+    [InlineData("bfloat16", "float32", 90)]
+    [InlineData("bfloat16", "bfloat16", 90)]
+    [InlineData("int8", "float32", 90)]
+    [InlineData("int4", "bfloat16", 90)]
+    [InlineData("int4", "float32", 80)]
+    public async Task ARunLeavesNothingAllocated(string weights, string state, int capability)
     {
-        ToolResult result = await driver.RunAsync("devices=1", [.. Generate, "--device", "cuda", "--weights", weights, "--verbose"]);
+        ToolResult result = await driver.RunAsync($"capability={capability}", [.. Generate, "--device", "cuda", "--weights", weights, "--state", state, "--verbose"]);
         Assert.Equal(0, result.ExitCode);
         Assert.Contains("Fake GPU 0", result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>Prompts of several lengths, then a batch of their tokens that shrinks as they end.</summary>
+    [Theory]
+    [InlineData("bfloat16", "cuda")]
+    [InlineData("int4", "cuda")]
+    [InlineData("bfloat16", "cuda:0,1")]
+    [InlineData("int8", "cuda:1,0")]
+    public async Task ABatchLeavesNothingAllocated(string weights, string device)
+    {
+        using var folder = new TemporaryFolder();
+        string prompts = folder.Write("prompts.jsonl", string.Join('\n', Enumerable.Range(1, 7).Select(n => $$"""{"prompt": "{{string.Concat(Enumerable.Repeat("Once ", n))}}", "max_new_tokens": {{n}}}""")));
+        ToolResult result = await driver.RunAsync("devices=2", "generate", "--prompts", prompts, "--greedy", "--ignore-eos", "--batch", "5", "--device", device, "--weights", weights);
+        Assert.Equal(0, result.ExitCode);
+        Assert.Equal(7, result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 
     [Theory]

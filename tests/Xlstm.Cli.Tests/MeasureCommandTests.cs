@@ -45,6 +45,7 @@ public class MeasureCommandTests
         Assert.Equal(0, result.ExitCode);
         using var json = JsonDocument.Parse(result.Output);
         var root = json.RootElement;
+        Assert.Distinct(root.EnumerateObject().Select(property => property.Name));
         Assert.Equal("int8", root.GetProperty("against").GetProperty("weights").GetString());
         Assert.StartsWith("CPU, ", root.GetProperty("against").GetProperty("device").GetString(), StringComparison.Ordinal);
         Assert.Equal(0, Number(root, "kl_max"), 1e-9);

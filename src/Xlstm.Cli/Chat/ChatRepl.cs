@@ -1,3 +1,4 @@
+using Xlstm.Cli.Arguments;
 using Xlstm.Cli.Output;
 using Xlstm.Cli.Sessions;
 
@@ -207,7 +208,7 @@ internal sealed class ChatRepl : IDisposable
         [
             $"conversation {_branch}: {Current.Turns.Count} turns, {session.Tokens.Count} tokens",
             $"state {Quantity.Bytes(_model.StateBytes)}, however long the conversation; {session.Marks.Count} kept for undo",
-            $"{_model.Device}; {_model.Weights.ToString().ToLowerInvariant()} weights {Quantity.Bytes(_model.WeightBytes)}",
+            $"{_model.Device}; {_model.Weights.Name()} weights {Quantity.Bytes(_model.WeightBytes)}",
         ]);
     }
 

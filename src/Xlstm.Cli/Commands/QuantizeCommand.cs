@@ -71,7 +71,7 @@ internal sealed class QuantizeCommand
         await Task.Run(() => ModelPacker.Pack(checkpoint, folder, options, new ShardProgress(bar), cancellationToken), cancellationToken).ConfigureAwait(false);
         bar.Finish();
         long bytes = new DirectoryInfo(folder).EnumerateFiles().Sum(file => file.Length);
-        Console.Error.WriteLine($"{folder}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters as {format.ToString().ToLowerInvariant()}, {Quantity.Bytes(bytes)}, in {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s");
+        Console.Error.WriteLine($"{folder}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters as {format.Name()}, {Quantity.Bytes(bytes)}, in {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s");
         return ExitCode.Success;
     }
 

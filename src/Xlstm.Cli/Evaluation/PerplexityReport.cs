@@ -64,7 +64,6 @@ internal sealed class PerplexityReport(XlstmModel model, XlstmModel? reference)
         json.WriteString("model", model.Folder);
         json.WriteString("weights", model.Weights.Name());
         json.WriteString("device", model.Device);
-        json.WriteString("device", model.Device);
         Write(json, total);
         Write(json, "seconds", seconds);
         Write(json, "tokens_per_second", total.Tokens / seconds);

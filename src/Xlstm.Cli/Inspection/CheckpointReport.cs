@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Xlstm.Checkpoints;
+using Xlstm.Cli.Arguments;
 
 namespace Xlstm.Cli.Inspection;
 
@@ -46,13 +47,13 @@ internal sealed record CheckpointReport
             Model = checkpoint.Folder,
             Parameters = tensors.Sum(Elements),
             Sizes = SizesReport.Of(config),
-            Packed = checkpoint.PackedFormat is { } packed ? Name(packed) : null,
+            Packed = checkpoint.PackedFormat is { } packed ? packed.Name() : null,
             Dtypes = checkpoint.PackedFormat is not null ? [] : tensors.GroupBy(t => t.ElementType).OrderBy(g => g.Key).ToDictionary(
-                g => Name(g.Key),
+                g => FormatNames<ElementType>.Name(g.Key),
                 g => new DtypeReport(g.Select(t => t.Name).Distinct().Count(), g.Sum(Elements), g.Sum(t => Elements(t) * t.ElementSize))),
             Shards = [.. checkpoint.Shards.Select(s => new ShardReport(s.Name, s.TensorBytes))],
             StateBytes = MemoryEstimate.For(config, WeightFormat.Float32).StateBytes,
-            Memory = Enum.GetValues<WeightFormat>().ToDictionary(Name, format => MemoryReport.Of(MemoryEstimate.For(config, format))),
+            Memory = Enum.GetValues<WeightFormat>().ToDictionary(FormatNames<WeightFormat>.Name, format => MemoryReport.Of(MemoryEstimate.For(config, format))),
             Tokenizer = tokenizer is null ? null : TokenizerReport.Of(tokenizer, checkpoint),
             Warnings = XlstmModel.WarningsOf(checkpoint, tokenizer),
             Config = checkpoint.RawConfig,
@@ -62,9 +63,6 @@ internal sealed record CheckpointReport
     public string ToJson() => JsonSerializer.Serialize(this, ReportJson.Relaxed.CheckpointReport);
 
     private static long Elements(CheckpointTensor tensor) => (long)tensor.Rows * tensor.Cols;
-
-    private static string Name<T>(T value)
-        where T : struct, Enum => value.ToString().ToLowerInvariant();
 }
 
 /// <summary>The sizes that follow from config.json.</summary>

@@ -1,4 +1,5 @@
 using Xlstm.Checkpoints;
+using Xlstm.Cli.Arguments;
 
 namespace Xlstm.Cli.Output;
 
@@ -9,7 +10,7 @@ internal static class MemoryNotice
     {
         var format = options.Weights ?? XlstmModel.DefaultFormat(checkpoint);
         var memory = MemoryEstimate.For(checkpoint.Config, format, options.Threads, options.Mix);
-        return $"{ShortPath(checkpoint.Folder)}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters in {format.ToString().ToLowerInvariant()}, needs {Quantity.Bytes(memory.TotalBytes)} of memory";
+        return $"{ShortPath(checkpoint.Folder)}: {Quantity.Count(checkpoint.Config.ParameterCount)} parameters in {format.Name()}, needs {Quantity.Bytes(memory.TotalBytes)} of memory";
     }
 
     /// <summary>A path as seen from the current folder, where that is shorter.</summary>

@@ -26,6 +26,10 @@ internal struct CellCommit
     public int Heads;
     public int Dqk;
     private readonly int _padding;
+
+    /// <summary>What the sizes of a model say of one of its blocks; addresses and the count are to be added.</summary>
+    public static CellCommit For(XlstmConfig config, CudaStateLayout states, int block) =>
+        new() { NOffset = states.VectorFloats(block), Heads = config.NumHeads, Dqk = config.QkHeadDim };
 }
 
 /// <summary>NextWeights of step.cuh.</summary>
@@ -90,6 +94,18 @@ internal struct CellArguments
     public int Dv;
     public float GateCap;
     public float Eps;
+
+    /// <summary>What the sizes of a model say of one of its blocks; addresses are to be added.</summary>
+    public static CellArguments For(XlstmConfig config, CudaStateLayout states, int block, CudaBlockWeights weights) => new()
+    {
+        BlockOffset = states.BlockFloats(block),
+        Stride = weights.Qkvo.Rows,
+        Heads = config.NumHeads,
+        Dqk = config.QkHeadDim,
+        Dv = config.VHeadDim,
+        GateCap = config.GateSoftCap ?? 0,
+        Eps = config.Eps,
+    };
 }
 
 /// <summary>CellStreamArgs of cell_hopper.cu.</summary>

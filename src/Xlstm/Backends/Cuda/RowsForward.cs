@@ -180,16 +180,7 @@ internal sealed class RowsForward
             Norm = w.MultiheadNorm.Weight,
             NormBias = w.MultiheadNorm.Bias,
             Out = s.Input,
-            Commit = new CellCommit
-            {
-                Items = batch.Items,
-                NewN = s.NewN,
-                NewM = s.NewM,
-                NOffset = _states.VectorFloats(block),
-                Count = batch.ItemCount,
-                Heads = c.NumHeads,
-                Dqk = c.QkHeadDim,
-            },
+            Commit = CellCommit.For(c, _states, block) with { Items = batch.Items, NewN = s.NewN, NewM = s.NewM, Count = batch.ItemCount },
             Width = c.VDim,
             Cols = CudaMatrix.Pad(c.VDim),
             GateStride = w.Qkvo.Rows,
@@ -201,22 +192,7 @@ internal sealed class RowsForward
     private void Cell(RowsWorkspace s, in RowsBatch batch, CudaBlockWeights w, int block)
     {
         XlstmConfig c = _config;
-        var arguments = new CellArguments
-        {
-            Items = batch.Items,
-            Qkvo = s.Qkvo,
-            Gates = s.Gates,
-            H = s.H,
-            NewN = s.NewN,
-            NewM = s.NewM,
-            BlockOffset = _states.BlockFloats(block),
-            Stride = w.Qkvo.Rows,
-            Heads = c.NumHeads,
-            Dqk = c.QkHeadDim,
-            Dv = c.VHeadDim,
-            GateCap = c.GateSoftCap ?? 0,
-            Eps = c.Eps,
-        };
+        CellArguments arguments = CellArguments.For(c, _states, block, w) with { Items = batch.Items, Qkvo = s.Qkvo, Gates = s.Gates, H = s.H, NewN = s.NewN, NewM = s.NewM };
         if (batch.Singles)
         {
             _cellStep.Launch(_stream, arguments, batch.ItemCount);

@@ -199,37 +199,13 @@ internal sealed unsafe class StepPass : IPass
         (qkvo.GateWeights, qkvo.GateBias, qkvo.GateOut, qkvo.GateRows) = (w.Gates.Address, w.Gates.Bias, Gates, w.Gates.Rows);
         _qkvo.Launch(_stream, qkvo);
 
-        var cell = new CellArguments
-        {
-            Items = Control,
-            Qkvo = Qkvo,
-            Gates = Gates,
-            H = H,
-            NewN = NewN,
-            NewM = NewM,
-            BlockOffset = _states.BlockFloats(block),
-            Stride = w.Qkvo.Rows,
-            Heads = c.NumHeads,
-            Dqk = c.QkHeadDim,
-            Dv = c.VHeadDim,
-            GateCap = c.GateSoftCap ?? 0,
-            Eps = c.Eps,
-        };
+        CellArguments cell = CellArguments.For(c, _states, block, w) with { Items = Control, Qkvo = Qkvo, Gates = Gates, H = H, NewN = NewN, NewM = NewM };
         _cell.Launch(_stream, cell, items: 1);
 
         MatVecArguments project = Product(w.OutProj, H, X, w.GateUp);
         project.Gate = Qkvo + (ulong)Floats((2 * c.QkDim) + c.VDim);
         (project.Norm, project.NormBias, project.Heads) = (w.MultiheadNorm.Weight, w.MultiheadNorm.Bias, c.NumHeads);
-        project.Commit = new CellCommit
-        {
-            Items = Control,
-            NewN = NewN,
-            NewM = NewM,
-            NOffset = _states.VectorFloats(block),
-            Count = 1,
-            Heads = c.NumHeads,
-            Dqk = c.QkHeadDim,
-        };
+        project.Commit = CellCommit.For(c, _states, block) with { Items = Control, NewN = NewN, NewM = NewM, Count = 1 };
         _out.Launch(_stream, project);
 
         MatVecArguments up = Product(w.GateUp, X, Ffn, w.ProjDown);

@@ -11,7 +11,13 @@ trap 'rm -rf "$folder"' EXIT
 for project in tests/Xlstm.Tests src/Xlstm.Cli bench/Xlstm.Benchmarks; do
     dotnet publish "$project" -c Release -r linux-x64 --self-contained -v q -o "$folder" >&2
 done
-# BenchmarkDotNet's compiler, disassemblers and tracing parts are for its own runs, which are not for that machine; nor is a debugger's side of the runtime.
-rm -rf "$folder"/libcapstone.so "$folder"/Iced.dll "$folder"/Gee.External.Capstone.dll "$folder"/libmscor*.so "$folder"/Microsoft.CodeAnalysis* "$folder"/Microsoft.Diagnostics* "$folder"/*.pdb "$folder"/*.xml "$folder"/amd64 "$folder"/arm64 "$folder"/x86 "$folder"/win-* "$folder"/runtimes
-tar cf - -C "$folder" . | xz -T0 -6 > "$out"
+# Not for that machine: BenchmarkDotNet's compiler, disassemblers and tracing, a debugger's side of the runtime, other garbage collectors,
+# and the largest parts of the framework that nothing here uses.
+(
+    cd "$folder"
+    rm -rf Microsoft.CodeAnalysis* Microsoft.Diagnostics* Iced.dll Gee.External.Capstone.dll libcapstone.so amd64 arm64 x86 win-* runtimes ./*.pdb ./*.xml
+    rm -f libmscor*.so libclrgc*.so libcoreclrtraceptprovider.so
+    rm -f Microsoft.VisualBasic.Core.dll System.Data.Common.dll System.Private.DataContractSerialization.dll System.Net.Mail.dll System.Net.Quic.dll System.Net.HttpListener.dll
+)
+tar cf - -C "$folder" . | xz -T0 -9 > "$out"
 ls -l "$out" >&2

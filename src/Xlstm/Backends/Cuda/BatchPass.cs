@@ -52,10 +52,9 @@ internal sealed unsafe class BatchPass : IPass
     /// <summary>What the kernels of the batch make: nothing but states, logits, or logits and shortlists of them.</summary>
     private Output Wanted => _output is null ? Output.None : _output.HasShortlists ? Output.Shortlist : _output.HasLogits ? Output.LastLogits : Output.None;
 
-    private int LogitRows => _parts.Stage.HasHead ? MaxItems : 0;
-
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public long WorkspaceBytes => SlotBytes + RowsWorkspace.Measure(_parts.Config, _parts.Weights.ElementSize, MaxItems, 0, LogitRows, _forward.CellParts);
+    public static long WorkspaceBytes(XlstmConfig config, ModelStage stage, WeightFormat format, StateFormat state) =>
+        SlotBytes + RowsWorkspace.Measure(config, CudaWeights.ElementSizeOf(format), MaxItems, 0, LogitRows(stage), CellStream.MostParts(config, state));
 
     /// <summary>Whether a batch is one of this kind.</summary>
     public static bool Takes(ReadOnlySpan<BatchItem> items)
@@ -92,7 +91,7 @@ internal sealed unsafe class BatchPass : IPass
         }
 
         _matMul.Load(_slotCount);
-        _workspace ??= new RowsWorkspace(_parts, _matMul, MaxItems, 0, LogitRows, _forward.CellParts);
+        _workspace ??= new RowsWorkspace(_parts, _matMul, MaxItems, 0, LogitRows(_parts.Stage), _forward.CellParts);
         _parts.Stream.Upload(Items, _hostSlots.Pointer, SlotBytes);
         _output?.Upload();
     }
@@ -147,4 +146,6 @@ internal sealed unsafe class BatchPass : IPass
             _output!.QueueShortlists(_workspace!.Logits, _slotCount);
         }
     }
+
+    private static int LogitRows(ModelStage stage) => stage.HasHead ? MaxItems : 0;
 }

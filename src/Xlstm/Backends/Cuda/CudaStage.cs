@@ -49,13 +49,13 @@ internal sealed class CudaStage : IDisposable
     public string CompilerLog => _parts.Kernels.Log;
 
     /// <summary>Bytes of device memory beside weights and states, at the largest batch.</summary>
-    public long WorkspaceBytes => _step.ByteLength + RowsPass.WorkspaceBytes(_parts.Config, Stage, Weights.Format) + _batch.WorkspaceBytes;
+    public long WorkspaceBytes => MeasureWorkspaces(_parts.Config, Weights.Format, _parts.States.Format, Stage);
 
-    /// <summary>Bytes of device memory that a stage needs for weights, one state and the workspace, and for the load before.</summary>
+    /// <summary>Bytes of device memory that a stage needs for weights, one state and the workspaces of all passes, and for the load before.</summary>
     public static long Measure(XlstmConfig config, WeightRecipe recipe, StateFormat state, ModelStage stage) =>
         CudaWeightLayout.Measure(config, recipe, stage) + Math.Max(
             CudaWeightLoader.BufferBytes,
-            new CudaStateLayout(config, state).PartBytes(stage.FirstBlock, stage.Blocks) + RowsPass.WorkspaceBytes(config, stage, recipe.Format));
+            new CudaStateLayout(config, state).PartBytes(stage.FirstBlock, stage.Blocks) + MeasureWorkspaces(config, recipe.Format, state, stage));
 
     /// <summary>Allocates its part of a state.</summary>
     public CudaStatePart CreateState() => CudaStatePart.Create(Context, _parts.Stream, _parts.States, Stage.FirstBlock, Stage.Blocks);
@@ -79,4 +79,7 @@ internal sealed class CudaStage : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _owned.Dispose();
+
+    private static long MeasureWorkspaces(XlstmConfig config, WeightFormat weights, StateFormat state, ModelStage stage) =>
+        StepPass.WorkspaceBytes(config, stage) + RowsPass.WorkspaceBytes(config, stage, weights) + BatchPass.WorkspaceBytes(config, stage, weights, state);
 }

@@ -38,19 +38,7 @@ internal sealed unsafe class StepPass : IPass
         (OwnedResources owned, _config, _context, _stream, _stage, _weights, _kernels, _states) = parts;
         XlstmConfig config = _config;
         int logits = _stage.HasHead ? config.VocabSize : 0;
-        _arena = owned.Add(new DeviceArena(
-            _context,
-            _stream,
-            "the workspace of a step",
-            ControlBytes,
-            Floats(config.EmbeddingDim),
-            Floats((2 * config.QkDim) + (2 * config.VDim)),
-            Floats(2 * config.NumHeads),
-            Floats(config.VDim),
-            Floats(config.FfnDim),
-            Floats(config.QkDim),
-            Floats(config.NumHeads),
-            Floats(logits)));
+        _arena = owned.Add(new DeviceArena(_context, _stream, "the workspace of a step", Sizes(config, _stage)));
         _host = owned.Add(new PinnedBuffer(_context, ControlBytes + Floats(logits)));
 
         // The copy engine's kernel takes a head as whole warps' vectors, and its gates one a block of threads.
@@ -92,7 +80,7 @@ internal sealed unsafe class StepPass : IPass
     private ulong Logits => _arena[8];
 
     /// <summary>Bytes of device memory.</summary>
-    public long ByteLength => _arena.ByteLength;
+    public static long WorkspaceBytes(XlstmConfig config, ModelStage stage) => DeviceArena.Measure(Sizes(config, stage));
 
     /// <inheritdoc/>
     public void Prepare(ReadOnlySpan<BatchItem> items, int part)
@@ -151,6 +139,19 @@ internal sealed unsafe class StepPass : IPass
         _graphWithLogits?.Dispose();
         _graphWithShortlist?.Dispose();
     }
+
+    private static long[] Sizes(XlstmConfig config, ModelStage stage) =>
+    [
+        ControlBytes,
+        Floats(config.EmbeddingDim),
+        Floats((2 * config.QkDim) + (2 * config.VDim)),
+        Floats(2 * config.NumHeads),
+        Floats(config.VDim),
+        Floats(config.FfnDim),
+        Floats(config.QkDim),
+        Floats(config.NumHeads),
+        Floats(stage.HasHead ? config.VocabSize : 0),
+    ];
 
     private static long Floats(int count) => sizeof(float) * (long)count;
 

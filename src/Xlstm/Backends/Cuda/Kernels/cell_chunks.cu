@@ -32,11 +32,6 @@ struct CellChunksArgs
 /// Byte of a 16-byte chunk of a row of a tile of so many bytes a row (a multiple of 128), swizzled.
 __device__ int place(int row, int chunk, int row_bytes) { return row * row_bytes + ((chunk ^ (row & 7)) * 16); }
 
-__device__ void load_matrices_transposed(uint (&r)[4], uint shared)
-{
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(shared) : "memory");
-}
-
 /// Rows [Chunk, cols] of q or k into shared memory; rows past count become zero.
 __device__ void fetch_rows(byte* tile, const bf16* source, int ld, int count, int cols)
 {
@@ -300,7 +295,7 @@ __device__ void cell_scan(const CellChunksArgs& a)
             float top = max_of(m_prev, s.top[t]);
             float of_old = exp_of(m_prev - top) * q_scale, of_own = exp_of(s.top[t] - top);
             float n = of_old * old[2][part * 2] + of_own * own[2][part * 2];
-            n = __nvvm_shfl_sync_idx_f32(0xFFFFFFFFu, n, lane & ~3, 0x1F);
+            n = shuffle_from(n, lane & ~3);
             float scale = 1.0f / (max_of(abs_of(n), exp_of(-(s.b[t] + top))) + a.eps);
             if (t < count)
             {

@@ -35,23 +35,6 @@ struct CellStreamArgs
     float norm_eps;
 };
 
-__device__ void fence_device() { asm volatile("fence.acq_rel.gpu;" ::: "memory"); }
-
-__device__ uint arrive_in_memory(uint* counter)
-{
-    uint before;
-    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
-    return before;
-}
-
-/// Past the L1, which knows nothing of other multiprocessors' writes.
-__device__ float4 load_of_others(const float* p)
-{
-    float4 v;
-    asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "l"(p) : "memory");
-    return v;
-}
-
 /// 16 bytes of a row of C.
 template <typename S> struct Vector;
 

@@ -16,8 +16,8 @@ struct alignas(16) ChunkScalars
 __device__ double shuffle_up(double value, int delta)
 {
     ulong bits = __builtin_bit_cast(ulong, value);
-    uint low = __nvvm_shfl_sync_up_i32(0xFFFFFFFFu, (int)(uint)bits, delta, 0);
-    uint high = __nvvm_shfl_sync_up_i32(0xFFFFFFFFu, (int)(uint)(bits >> 32), delta, 0);
+    uint low = shuffle_up((int)(uint)bits, delta);
+    uint high = shuffle_up((int)(uint)(bits >> 32), delta);
     return __builtin_bit_cast(double, (ulong)high << 32 | low);
 }
 

@@ -17,13 +17,6 @@ struct ConvertArgs
     int source_type;        // 0 float32, 1 bfloat16, 2 float16; 3 panels of float32, 4 panels of bfloat16
 };
 
-__device__ float half_to_float(bf16 half)
-{
-    float value;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
-    return value;
-}
-
 __device__ float stored(const ConvertArgs& a, int row, int col)
 {
     long element = (long)row * a.cols + col;
@@ -55,7 +48,7 @@ __device__ void convert(const ConvertArgs& a)
             store_value(out + col, value);
             if (!(abs_of(widen(out[col])) <= 3.4028234663852886e38f))
             {
-                __nvvm_atom_min_gen_ull(a.first_bad, a.base + (ulong)((long)row * a.cols + col));
+                atomic_min(a.first_bad, a.base + (ulong)((long)row * a.cols + col));
             }
         }
     }

@@ -59,14 +59,6 @@ struct FewArgs
     float cap;
 };
 
-/// d = FloatOfZero + a b, a [16, 32] and b [32, 8] signed bytes, fragments as PTX's mma.m16n8k32 has them.
-__device__ void mma_bytes(int (&d)[4], const uint (&a)[4], uint2 b)
-{
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
-        : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b.x), "r"(b.y), "r"(FloatOfZero));
-}
-
 /// A lane's share of a pair of groups: the columns 8 (lane % 4) to + 7 of each group, of rows 2 (lane / 4) and + 1. The order of
 /// rows and columns within a product is free, and this one is neighbouring bytes.
 template <typename W> struct Fragments
@@ -225,10 +217,10 @@ __device__ void mat_mul(const FewArgs& a)
                 const byte* values = a.input + (long)(first_token + tile * 8 + lane / 4) * a.cols * BytesPerValue<Fine> + of_group * GroupCols + lane % 4 * 8;
                 float4 of_tokens = *(const float4*)(a.scales + (long)of_group * a.padded_tokens + first_token + tile * 8 + lane % 4 * 2);
                 int d[4], low[4];
-                mma_bytes(d, words, *(const uint2*)values);
+                mma_bytes(d, words, *(const uint2*)values, FloatOfZero);
                 if constexpr (Fine)
                 {
-                    mma_bytes(low, words, *(const uint2*)(values + a.cols));
+                    mma_bytes(low, words, *(const uint2*)(values + a.cols), FloatOfZero);
                 }
 
                 auto product = [&](int i) { return dot_to_float<Fine>(d[i], low[i]); };

@@ -53,13 +53,6 @@ __device__ float to_float(int biased) { return bits_to_float(biased) - FloatBias
 /// The float of a byte.
 __device__ float byte_to_float(uint value) { return bits_to_float(value | 0x4B000000) - 8388608.0f; }
 
-/// sum + the dot product of four signed bytes with four signed ones.
-__device__ int dot_signed(uint a, uint b, int sum)
-{
-    asm("dp4a.s32.s32 %0, %1, %2, %0;" : "+r"(sum) : "r"(a), "r"(b));
-    return sum;
-}
-
 /// One row's sum over its columns: scale times weight times input, and for int4 minimum times input.
 struct RowSum
 {
@@ -176,17 +169,10 @@ struct FourRounded
     __device__ int sum() const { return (int)((a + b) + (c + d) - 4 * FloatOfZero); }
 
     /// Their lowest bytes, the first one first.
-    __device__ uint bytes() const { return pick(pick(a, b, 0x0040), pick(c, d, 0x0040), 0x5410); }
+    __device__ uint bytes() const { return pick_bytes(pick_bytes(a, b, 0x0040), pick_bytes(c, d, 0x0040), 0x5410); }
 
     /// What remains above the lowest bytes, these taken as signed: bytes too, for integers of 16 bits.
-    __device__ uint upper_bytes() const { return pick(pick(a + 128, b + 128, 0x0051), pick(c + 128, d + 128, 0x0051), 0x5410); }
-
-    __device__ static uint pick(uint low, uint high, uint selector)
-    {
-        uint result;
-        asm("prmt.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(low), "r"(high), "r"(selector));
-        return result;
-    }
+    __device__ uint upper_bytes() const { return pick_bytes(pick_bytes(a + 128, b + 128, 0x0051), pick_bytes(c + 128, d + 128, 0x0051), 0x5410); }
 };
 
 __device__ float largest(const float4& v) { return max_of(max_of(abs_of(v.x), abs_of(v.y)), max_of(abs_of(v.z), abs_of(v.w))); }

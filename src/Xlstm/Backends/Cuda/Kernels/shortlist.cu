@@ -37,14 +37,6 @@ __device__ uint order_of(float value)
     return bits ^ ((bits >> 31) ? 0xFFFFFFFFu : 0x80000000u);
 }
 
-/// In how many of the block's threads a condition holds, in every thread; a barrier.
-__device__ int count_threads(bool condition)
-{
-    int count;
-    asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %1, 0;\nbar.red.popc.u32 %0, 0, p;\n}\n" : "=r"(count) : "r"((uint)condition) : "memory");
-    return count;
-}
-
 /// Grid (items). Every thread finds the highest of its share. The wanted-th highest of those is a bound that at least so many
 /// tokens reach; few others do, and all that do are handed out.
 extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) shortlist(const ShortlistArgs a)
@@ -123,7 +115,7 @@ extern "C" __global__ void LAUNCH_BOUNDS(Threads, 1) shortlist(const ShortlistAr
                 int id = first + i * Threads;
                 if (order_of(batch[i]) >= bound && !(item.forbidden[id / 32] >> (id % 32) & 1))
                 {
-                    int place = __nvvm_atom_add_gen_i(&found, 1);
+                    int place = atomic_add(&found, 1);
                     if (place < Capacity)
                     {
                         ids[place] = id;

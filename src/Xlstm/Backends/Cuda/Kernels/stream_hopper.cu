@@ -113,7 +113,7 @@ __device__ void stream_mat_vec(const StreamArgs& args)
             }
         }
 
-        __nvvm_bar_warp_sync(0xFFFFFFFFu);
+        warp_meet();
         if (lane_index() == 0)
         {
             barrier_arrive(empty + stage * 8);

@@ -153,7 +153,7 @@ __device__ void stream_quantized(const QuantizedArgs& args)
                 }
             }
 
-            __nvvm_bar_warp_sync(0xFFFFFFFFu);
+            warp_meet();
             if (lane_index() == 0)
             {
                 barrier_arrive(empty + stage * 8);

@@ -40,7 +40,7 @@ public sealed class FakeDriver : IDisposable
         {
             try
             {
-                using Process process = Process.Start(compiler, ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", Path.Combine(_folder.Path, "libcuda.so.1"), source])!;
+                using Process process = Process.Start(compiler, ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", Path.Combine(_folder.Path, "libcuda.so.1"), source, "-ldl"])!;
                 process.WaitForExit();
                 return process.ExitCode == 0 ? null : throw new InvalidOperationException($"{compiler} does not compile {source}");
             }

@@ -1,10 +1,14 @@
-// A stand-in for NVIDIA's driver library: devices whose memory is the host's, kernels that do nothing, and any call made to
-// fail. What the tool does about faults can so be tested where there is no GPU, and that nothing is left allocated.
+// A stand-in for NVIDIA's driver library: devices whose memory is the host's, kernels that do nothing or are emulated, and any call
+// made to fail. What the tool does about faults can so be tested where there is no GPU, that nothing is left allocated, and the kernels themselves.
 //
 // FAKE_CUDA is a list of key=value, separated by commas:
 //   devices=N capability=80 driver=12020 memory=MIB   what there is; memory is each device's
 //   fail=FUNCTION:CODE:AFTER                          that function returns CODE from its AFTER-th call on (0: the first)
 //   report=FILE                                       at exit: what is still allocated
+//   multiprocessors=N                                 of a device
+//   kernels=FOLDER                                    libraries of emulated kernels, as eng/emulate-gpu.sh makes them; they run when they are queued
+#include <dirent.h>
+#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +19,12 @@
 #define LOG "ptxas fatal: a fault on purpose"
 
 typedef struct { size_t bytes; int device; } Header; // in front of every piece of device memory
-enum { HeaderBytes = 256 };
+enum { HeaderBytes = 256, MAX_LIBRARIES = 64 };
 
-static int devices = 1, capability = 90, driver = 12020, fail_code, fail_after, initialized;
+static int devices = 1, capability = 90, driver = 12020, multiprocessors = 132, fail_code, fail_after, initialized;
 static size_t memory = 1024ull << 20, used[MAX_DEVICES];
-static char fail_name[64], report[512];
+static char fail_name[64], report[512], kernels[512];
+static void *libraries[MAX_LIBRARIES];
 static long contexts, streams, events, graphs, executables, modules, pinned, buffers;
 static int retained[MAX_DEVICES];
 static _Thread_local int current;
@@ -46,10 +51,29 @@ static void initialize(void)
         long mib;
         if (sscanf(item, "devices=%d", &devices) == 1 || sscanf(item, "capability=%d", &capability) == 1 || sscanf(item, "driver=%d", &driver) == 1) continue;
         if (sscanf(item, "memory=%ld", &mib) == 1) memory = (size_t)mib << 20;
+        sscanf(item, "multiprocessors=%d", &multiprocessors);
+        sscanf(item, "kernels=%511s", kernels);
         if (sscanf(item, "report=%511s", report) == 1) atexit(write_report);
         sscanf(item, "fail=%63[^:]:%d:%d", fail_name, &fail_code, &fail_after);
     }
     free(copy);
+    DIR *folder = kernels[0] ? opendir(kernels) : NULL;
+    int count = 0;
+    for (struct dirent *entry; folder && count < MAX_LIBRARIES && (entry = readdir(folder));)
+    {
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%s", kernels, entry->d_name);
+        if (strncmp(entry->d_name, "kernels_", 8) == 0 && !(libraries[count++] = dlopen(path, RTLD_NOW | RTLD_LOCAL)))
+        {
+            fprintf(stderr, "%s\n", dlerror());
+            abort();
+        }
+    }
+    if (kernels[0] && !count)
+    {
+        fprintf(stderr, "no emulated kernels in %s\n", kernels);
+        abort();
+    }
 }
 
 static int fails(const char *name)
@@ -72,7 +96,7 @@ EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device)
     BEGIN
     switch (attribute)
     {
-        case 16: *value = 132; return 0;                // multiprocessors
+        case 16: *value = multiprocessors; return 0;
         case 75: *value = capability / 10; return 0;
         case 76: *value = capability % 10; return 0;
         case 97: *value = 227 << 10; return 0;          // shared memory of a block of threads
@@ -131,12 +155,82 @@ EXPORT int cuStreamCreate(void **stream, unsigned flags) { (void)flags; BEGIN *s
 EXPORT int cuStreamDestroy_v2(void *stream) { (void)stream; BEGIN at(&streams, -1); return 0; }
 EXPORT int cuStreamSynchronize(void *stream) { (void)stream; BEGIN return 0; }
 EXPORT int cuStreamWaitEvent(void *stream, void *event, unsigned flags) { (void)stream, (void)event, (void)flags; BEGIN return 0; }
-EXPORT int cuStreamBeginCapture_v2(void *stream, int mode) { (void)stream, (void)mode; BEGIN return 0; }
-EXPORT int cuStreamEndCapture(void *stream, void **graph) { (void)stream; BEGIN *graph = (void *)at(&graphs, 1); return 0; }
-EXPORT int cuGraphInstantiateWithFlags(void **executable, void *graph, uint64_t flags) { (void)graph, (void)flags; BEGIN *executable = (void *)at(&executables, 1); return 0; }
-EXPORT int cuGraphLaunch(void *executable, void *stream) { (void)executable, (void)stream; BEGIN return 0; }
-EXPORT int cuGraphExecDestroy(void *executable) { (void)executable; BEGIN at(&executables, -1); return 0; }
-EXPORT int cuGraphDestroy(void *graph) { (void)graph; BEGIN at(&graphs, -1); return 0; }
+
+// A kernel: found in a module, started with a copy of its parameter. A graph: what was started while a stream was captured.
+typedef void (*Run)(const char *name, void (*function)(const void *), const void *parameter, int x, int y, int z, int threads, size_t shared);
+typedef struct { char name[128]; void (*function)(const void *); Run run; size_t bytes; } Kernel;
+typedef struct { uint32_t grid[3], block[3], shared; void *stream, *attributes; uint32_t attribute_count; } Config;
+typedef struct Start { struct Start *next; Kernel *kernel; Config config; unsigned char parameter[]; } Start;
+typedef struct { Start *first, **end; } Graph;
+static _Thread_local Graph *captured;
+
+static void start(const Start *s)
+{
+    s->kernel->run(s->kernel->name, s->kernel->function, s->parameter, s->config.grid[0], s->config.grid[1], s->config.grid[2], s->config.block[0], s->config.shared);
+}
+
+static Graph *new_graph(void)
+{
+    Graph *graph = calloc(1, sizeof *graph);
+    graph->end = &graph->first;
+    return graph;
+}
+
+static void add(Graph *graph, Kernel *kernel, const Config *config, const void *parameter)
+{
+    Start *s = calloc(1, sizeof *s + kernel->bytes);
+    s->kernel = kernel;
+    s->config = *config;
+    memcpy(s->parameter, parameter, kernel->bytes);
+    *graph->end = s;
+    graph->end = &s->next;
+}
+
+static void free_graph(Graph *graph)
+{
+    for (Start *s = graph->first, *next; s; s = next)
+    {
+        next = s->next;
+        free(s);
+    }
+    free(graph);
+}
+
+EXPORT int cuStreamBeginCapture_v2(void *stream, int mode) { (void)stream, (void)mode; BEGIN captured = new_graph(); return 0; }
+EXPORT int cuStreamEndCapture(void *stream, void **graph)
+{
+    (void)stream;
+    int failed = fails(__func__);
+    Graph *made = captured;
+    captured = NULL;
+    if (failed)
+    {
+        free_graph(made);
+        return failed;
+    }
+    at(&graphs, 1);
+    *graph = made;
+    return 0;
+}
+EXPORT int cuGraphInstantiateWithFlags(void **executable, void *graph, uint64_t flags)
+{
+    (void)flags;
+    BEGIN
+    Graph *copy = new_graph();
+    for (Start *s = ((Graph *)graph)->first; s; s = s->next) add(copy, s->kernel, &s->config, s->parameter);
+    at(&executables, 1);
+    *executable = copy;
+    return 0;
+}
+EXPORT int cuGraphLaunch(void *executable, void *stream)
+{
+    (void)stream;
+    BEGIN
+    for (Start *s = ((Graph *)executable)->first; s; s = s->next) start(s);
+    return 0;
+}
+EXPORT int cuGraphExecDestroy(void *executable) { BEGIN free_graph(executable); at(&executables, -1); return 0; }
+EXPORT int cuGraphDestroy(void *graph) { BEGIN if (graph) { free_graph(graph); at(&graphs, -1); } return 0; }
 EXPORT int cuEventCreate(void **event, unsigned flags) { (void)flags; BEGIN *event = (void *)at(&events, 1); return 0; }
 EXPORT int cuEventDestroy_v2(void *event) { (void)event; BEGIN at(&events, -1); return 0; }
 EXPORT int cuEventRecord(void *event, void *stream) { (void)event, (void)stream; BEGIN return 0; }
@@ -144,18 +238,43 @@ EXPORT int cuEventSynchronize(void *event) { (void)event; BEGIN return 0; }
 EXPORT int cuEventElapsedTime(float *milliseconds, void *start, void *end) { (void)start, (void)end; BEGIN *milliseconds = 1; return 0; }
 EXPORT int cuModuleLoadDataEx(void **module, const void *image, unsigned count, int *options, void **values)
 {
-    (void)image;
     int failed = fails(__func__);
     for (unsigned i = 0; failed && i < count; i++)
     {
         if (options[i] == 5) strcpy(values[i], LOG); // the error log's buffer
     }
     if (failed) return failed;
-    *module = (void *)at(&modules, 1);
+    at(&modules, 1);
+    *module = kernels[0] ? strdup(image) : strdup("");
     return 0;
 }
-EXPORT int cuModuleUnload(void *module) { (void)module; BEGIN at(&modules, -1); return 0; }
-EXPORT int cuModuleGetFunction(void **function, void *module, const char *name) { (void)module, (void)name; BEGIN *function = (void *)1; return 0; }
+EXPORT int cuModuleUnload(void *module) { BEGIN free(module); at(&modules, -1); return 0; }
+EXPORT int cuModuleGetFunction(void **function, void *module, const char *name)
+{
+    BEGIN
+    *function = (void *)1;
+    if (!kernels[0]) return 0;
+
+    // The PTX knows how long the parameter is.
+    char pattern[192];
+    snprintf(pattern, sizeof pattern, " %s_param_0[", name);
+    const char *parameter = strstr(module, pattern);
+    if (!parameter) return 500;
+    Kernel *kernel = calloc(1, sizeof *kernel);
+    kernel->bytes = (size_t)atol(parameter + strlen(pattern));
+    snprintf(kernel->name, sizeof kernel->name, "%s", name);
+    for (int i = 0; i < MAX_LIBRARIES && libraries[i]; i++)
+    {
+        void *found = dlsym(libraries[i], name), *run = dlsym(libraries[i], "emulated_run");
+        if (found && run)
+        {
+            memcpy(&kernel->function, &found, sizeof found);
+            memcpy(&kernel->run, &run, sizeof run);
+        }
+    }
+    *function = kernel;
+    return kernel->function ? 0 : 500;
+}
 EXPORT int cuFuncSetAttribute(void *function, int attribute, int value) { (void)function, (void)attribute, (void)value; BEGIN return 0; }
 EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, uint64_t address, const uint64_t *lengths, const uint64_t *strides, const unsigned *box, const unsigned *steps, int interleave, int swizzle, int promotion, int outside)
 {
@@ -163,4 +282,17 @@ EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, uint64_t a
     BEGIN
     return 0;
 }
-EXPORT int cuLaunchKernelEx(const void *config, void *function, void **parameters, void **extra) { (void)config, (void)function, (void)parameters, (void)extra; BEGIN return 0; }
+EXPORT int cuLaunchKernelEx(const void *config, void *function, void **parameters, void **extra)
+{
+    (void)extra;
+    BEGIN
+    if (!kernels[0]) return 0;
+    Graph *graph = captured ? captured : new_graph();
+    add(graph, function, config, parameters[0]);
+    if (!captured)
+    {
+        start(graph->first);
+        free_graph(graph);
+    }
+    return 0;
+}

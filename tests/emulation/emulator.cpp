@@ -1,0 +1,316 @@
+// Runs kernels on the host: a block of threads after the other, its threads as fibers. Shared memory starts as garbage, threads run in an
+// order that changes from round to round, copies of the copy engine end late and in any order, and a kernel in which nothing moves any more ends the process.
+#include "emulator.h"
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <sys/mman.h>
+#include <vector>
+
+constexpr size_t SharedBytes = 228 << 10;
+
+/// What the kernels' files declare, whatever it is to them.
+alignas(1024) unsigned char shared_memory[SharedBytes];
+unsigned char *const emulated_shared = shared_memory;
+EmulatedThread *emulated_self;
+
+namespace
+{
+constexpr int MaxThreads = 1024, Barriers = 16, WarpSize = 32;
+constexpr size_t StackBytes = 256 << 10;
+constexpr long MostIdleRounds = 1000;
+
+struct Warp
+{
+    uint32_t words[2][WarpSize][EmulatedWords];
+    uint8_t generation;
+    int arrived;
+};
+
+struct Barrier
+{
+    uint8_t generation;
+    int arrived, conditions, result[2];
+};
+
+struct Copy
+{
+    unsigned shared;
+    const void *global;
+    unsigned bytes, barrier;
+};
+
+struct Fiber
+{
+    EmulatedThread thread;
+    void *stack_pointer;
+    bool done;
+    const volatile uint8_t *waits_for; // to differ from value
+    uint8_t value;
+
+    bool can_run() const { return !done && !(waits_for && *waits_for == value); }
+};
+
+Fiber fibers[MaxThreads];
+Warp warps[MaxThreads / WarpSize];
+Barrier barriers[Barriers];
+std::vector<Copy> copies;
+Fiber *self;
+void *host_stack;
+unsigned char *stacks;
+void (*kernel)(const void *);
+const void *argument;
+int threads, live, step;
+long idle;
+uint32_t random_state = 1;
+const char *kernel_name;
+
+uint32_t next_random()
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return random_state >> 8;
+}
+
+#if defined(__x86_64__)
+// Saves what a function must keep, changes stacks.
+extern "C" void emulated_switch(void **from, void *to);
+asm(R"(
+.text
+.type emulated_switch, @function
+emulated_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+.size emulated_switch, .-emulated_switch
+)");
+#else
+#error "the emulator changes stacks as x86-64 does"
+#endif
+
+struct MemoryBarrier // 8 bytes of shared memory
+{
+    int32_t bytes;
+    int16_t pending;
+    uint8_t count, phase;
+};
+
+void end_copy(size_t i)
+{
+    Copy copy = copies[i];
+    copies[i] = copies.back();
+    copies.pop_back();
+    memcpy(shared_memory + copy.shared, copy.global, copy.bytes);
+    auto *barrier = (MemoryBarrier *)(shared_memory + copy.barrier);
+    barrier->bytes -= (int32_t)copy.bytes;
+    if (barrier->pending == 0 && barrier->bytes == 0)
+    {
+        barrier->phase ^= 1;
+        barrier->pending = barrier->count;
+    }
+
+    emulated_progress();
+}
+
+[[noreturn]] void deadlock()
+{
+    fprintf(stderr, "emulated GPU: nothing moves any more in %s, block (%d, %d, %d): %d of %d threads have not ended\n", kernel_name, self->thread.block[0], self->thread.block[1], self->thread.block[2], live, threads);
+    abort();
+}
+
+void resume(Fiber *next)
+{
+    Fiber *before = self;
+    if (next == before)
+    {
+        return; // its place in its stack is not written down
+    }
+
+    self = next;
+    emulated_self = &next->thread;
+    emulated_switch(&before->stack_pointer, next->stack_pointer);
+}
+
+/// The next that can run, in the direction of this round. Between rounds copies come to their end.
+Fiber *next_fiber()
+{
+    int i = (int)(self - fibers);
+    do
+    {
+        i += step;
+        if (i < 0 || i >= threads)
+        {
+            step = next_random() & 1 ? 1 : -1;
+            i = step > 0 ? 0 : threads - 1;
+            if (!copies.empty() && next_random() % 2 == 0)
+            {
+                end_copy(next_random() % copies.size());
+            }
+            else if (++idle > MostIdleRounds)
+            {
+                deadlock();
+            }
+        }
+    } while (!fibers[i].can_run());
+    return &fibers[i];
+}
+
+void run_thread()
+{
+    kernel(argument);
+    self->done = true;
+    emulated_progress();
+    if (--live == 0)
+    {
+        void *unused;
+        emulated_switch(&unused, host_stack);
+    }
+
+    resume(next_fiber());
+}
+
+void run_block(int x, int y, int z, const int (&grid)[3], size_t shared_bytes)
+{
+    memset(shared_memory, 0xFF, shared_bytes);
+    memset(barriers, 0, sizeof barriers);
+    live = threads;
+    idle = 0;
+    for (int i = 0; i < threads; i++)
+    {
+        Fiber &fiber = fibers[i];
+        fiber.thread = {i, threads, {x, y, z}, {grid[0], grid[1], grid[2]}};
+        fiber.done = false;
+        fiber.waits_for = nullptr;
+        auto *top = (uint64_t *)(stacks + (size_t)(i + 1) * StackBytes);
+        *--top = 0;                    // run_thread never returns; keeps the stack aligned as after a call
+        *--top = (uint64_t)&run_thread;
+        for (int saved = 0; saved < 6; saved++)
+        {
+            *--top = 0;
+        }
+
+        fiber.stack_pointer = top;
+    }
+
+    for (Warp &warp : warps)
+    {
+        warp.arrived = 0;
+    }
+
+    step = next_random() & 1 ? 1 : -1;
+    self = step > 0 ? &fibers[0] : &fibers[threads - 1];
+    emulated_self = &self->thread;
+    emulated_switch(&host_stack, self->stack_pointer);
+    if (!copies.empty())
+    {
+        fprintf(stderr, "emulated GPU: %s ended before %zu of its copies\n", kernel_name, copies.size());
+        abort();
+    }
+}
+}
+
+int emulated_live() { return live; }
+
+void emulated_progress() { idle = 0; }
+
+void emulated_wait(const volatile uint8_t *byte, uint8_t value)
+{
+    if (*byte == value)
+    {
+        self->waits_for = byte;
+        self->value = value;
+        resume(next_fiber());
+        self->waits_for = nullptr;
+    }
+}
+
+int emulated_barrier(int id, int count, bool condition)
+{
+    Barrier &barrier = barriers[id];
+    uint8_t generation = barrier.generation;
+    barrier.conditions += condition;
+    if (++barrier.arrived == count)
+    {
+        barrier.result[generation & 1] = barrier.conditions;
+        barrier.arrived = barrier.conditions = 0;
+        barrier.generation++;
+        emulated_progress();
+    }
+
+    emulated_wait(&barrier.generation, generation);
+    return barrier.result[generation & 1];
+}
+
+const uint32_t (*emulated_exchange(const uint32_t *words, int count))[EmulatedWords]
+{
+    int index = self->thread.index;
+    Warp &warp = warps[index / WarpSize];
+    uint8_t generation = warp.generation;
+    memcpy(warp.words[generation & 1][index % WarpSize], words, count * sizeof(uint32_t));
+    if (++warp.arrived == WarpSize)
+    {
+        warp.arrived = 0;
+        warp.generation++;
+        emulated_progress();
+    }
+
+    emulated_wait(&warp.generation, generation);
+    return warp.words[generation & 1];
+}
+
+void emulated_copy(unsigned to, const void *global, unsigned bytes, unsigned barrier)
+{
+    if (bytes % 16 != 0 || to % 16 != 0 || (uintptr_t)global % 16 != 0 || to + bytes > SharedBytes)
+    {
+        fprintf(stderr, "emulated GPU: %s: a copy of %u bytes to %u that the copy engine would refuse\n", kernel_name, bytes, to);
+        abort();
+    }
+
+    copies.push_back({to, global, bytes, barrier});
+}
+
+/// Of the driver: runs a grid. function takes the address of the kernel's parameter.
+extern "C" __attribute__((visibility("default"))) void emulated_run(
+    const char *name, void (*function)(const void *), const void *parameter, int grid_x, int grid_y, int grid_z, int block_threads, size_t shared_bytes)
+{
+    static std::mutex turn;
+    std::lock_guard<std::mutex> lock(turn);
+    if (block_threads < 1 || block_threads > MaxThreads || block_threads % WarpSize != 0 || shared_bytes > SharedBytes)
+    {
+        fprintf(stderr, "emulated GPU: %s: %d threads, %zu bytes of shared memory\n", name, block_threads, shared_bytes);
+        abort();
+    }
+
+    if (!stacks)
+    {
+        stacks = (unsigned char *)mmap(nullptr, MaxThreads * StackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+
+    kernel = function;
+    kernel_name = name;
+    argument = parameter;
+    threads = block_threads;
+    int grid[3] = {grid_x, grid_y, grid_z};
+    for (int z = 0; z < grid_z; z++)
+    {
+        for (int y = 0; y < grid_y; y++)
+        {
+            for (int x = 0; x < grid_x; x++)
+            {
+                run_block(x, y, z, grid, shared_bytes);
+            }
+        }
+    }
+}

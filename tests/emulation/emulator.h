@@ -1,0 +1,32 @@
+// What emulated kernels are compiled against: threads of a block as fibers of one thread of the host, which meet where CUDA's would.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+struct EmulatedThread
+{
+    int index, count;             // in the block
+    int block[3], grid[3];
+};
+
+extern "C" unsigned char *const emulated_shared; // the block's dynamic shared memory
+extern EmulatedThread *emulated_self;
+
+/// Waits, while others run, as long as a byte that they change has a value.
+void emulated_wait(const volatile uint8_t *byte, uint8_t value);
+
+/// Something has moved on: who finds that nothing does any more is in a deadlock.
+void emulated_progress();
+
+/// Waits for so many threads at a barrier of the block; returns how many of them brought a true condition.
+int emulated_barrier(int id, int count, bool condition = false);
+
+/// Threads of the block that have not ended.
+int emulated_live();
+
+/// Lays words before the other lanes of the warp and waits for all; returns all lanes' words, [32][Words].
+constexpr int EmulatedWords = 8;
+const uint32_t (*emulated_exchange(const uint32_t *words, int count))[EmulatedWords];
+
+/// A copy that comes to its end some time later; barrier: where that is reported, in shared memory.
+void emulated_copy(unsigned shared, const void *global, unsigned bytes, unsigned barrier);

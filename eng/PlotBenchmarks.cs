@@ -25,7 +25,7 @@ double top = NiceTop(lines.SelectMany(line => line.Points).Max(point => point.Hi
 Console.WriteLine($"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{Width}\" height=\"{Height}\" viewBox=\"0 0 {Width} {Height}\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">");
 Console.WriteLine($"<rect width=\"{Width}\" height=\"{Height}\" fill=\"white\"/>");
 Text(Left, 26, args[1], "start", "font-size=\"16\" font-weight=\"bold\"");
-Text(Left, 46, $"{report.GetProperty("cpu").GetString()}, {report.GetProperty("runs")[0].GetProperty("threads").GetInt32()} threads, {report.GetProperty("date").GetDateTime():yyyy-MM-dd}", "start", "fill=\"#666\"");
+Text(Left, 46, $"{Machine(report.GetProperty("runs")[0])}, {report.GetProperty("date").GetDateTime():yyyy-MM-dd}", "start", "fill=\"#666\"");
 for (int step = 0; step <= 5; step++)
 {
     double value = top * step / 5;
@@ -59,6 +59,10 @@ foreach (var (line, index) in lines.Select((line, i) => (line, i)).OrderByDescen
 
 Console.WriteLine("</svg>");
 return 0;
+
+string Machine(JsonElement run) => run.GetProperty("threads") is { ValueKind: JsonValueKind.Number } threads
+    ? $"{report.GetProperty("cpu").GetString()}, {threads.GetInt32()} threads"
+    : run.GetProperty("device").GetString()!;
 
 static bool IsDrawn(JsonElement test) => test.GetProperty("test").GetString()!.StartsWith("tg", StringComparison.Ordinal) && test.GetProperty("batch").GetInt32() == 1;
 

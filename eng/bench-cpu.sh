@@ -23,7 +23,7 @@ xlstm() { dotnet src/Xlstm.Cli/bin/Release/net10.0/Xlstm.Cli.dll "$@"; }
 measure() {
   local name=$1 title=$2 start=$SECONDS
   shift 2
-  { printf '## %s\n\n' "$title"; xlstm bench "$@"; } > "$parts/$name.md.new"
+  { printf '## %s\n\n' "$title"; xlstm bench --device cpu "$@"; } > "$parts/$name.md.new"
   mv "$parts/$name.md.new" "$parts/$name.md"
   echo "$title: $((SECONDS - start)) s" >&2
 }
@@ -42,7 +42,7 @@ else
   measure 2-demo-threads "Demo model by threads" --weights $every --threads 1,2 -p 512 -g 128 -n 5
 fi
 measure 3-demo-depth "Demo model by context depth" --weights $every -p 0 -g 1024 -d $depths -n 5
-xlstm bench --weights $every -p 0 -g 1024 -d $depths -n 5 -o json > "$parts/demo-depth.json"
+xlstm bench --device cpu --weights $every -p 0 -g 1024 -d $depths -n 5 -o json > "$parts/demo-depth.json"
 dotnet run eng/PlotBenchmarks.cs -- "$parts/demo-depth.json" "Demo model: generation by context depth" > "$out/demo-depth.svg"
 
 # A depth holds for every test of a command, so prompts and depths are measured apart.

@@ -19,7 +19,7 @@ internal static class CudaBenchmark
         StateFormat state = Enum.Parse<StateFormat>(Option("--state", "float32"), ignoreCase: true);
         CudaDevice device = CudaDevice.Get(0);
         Console.WriteLine($"{device.Name}, {device.Multiprocessors} multiprocessors, compute capability {device.Capability / 10}.{device.Capability % 10}; {state} states");
-        double copy = CopyBandwidth(device);
+        double copy = CopyRate(device);
         Console.WriteLine($"device copy                 {copy,10:f0} GB/s read + written");
 
         long start = Stopwatch.GetTimestamp();
@@ -57,26 +57,11 @@ internal static class CudaBenchmark
         return 0;
     }
 
-    private static double CopyBandwidth(CudaDevice device)
+    /// <summary>GB/s, read and written.</summary>
+    private static double CopyRate(CudaDevice device)
     {
-        const long Bytes = 2L << 30;
-        const int Times = 10;
         using var context = new CudaContext(device);
-        using var stream = new CudaStream(context);
-        using var source = new DeviceBuffer(context, Bytes, "a copy's source");
-        using var target = new DeviceBuffer(context, Bytes, "a copy's target");
-        using CudaEvent begin = new(context), end = new(context);
-        stream.Fill(source.Address, 0x5A, Bytes);
-        stream.Copy(target.Address, source.Address, Bytes);
-        begin.Record(stream);
-        for (int i = 0; i < Times; i++)
-        {
-            stream.Copy(target.Address, source.Address, Bytes);
-        }
-
-        end.Record(stream);
-        end.Synchronize();
-        return 2.0 * Bytes * Times / end.MillisecondsSince(begin) / 1e6;
+        return DeviceCopy.Measure(context, MemoryBandwidth.TrustedBytes).Best / 1e9;
     }
 
     private static void Decode(CudaBackend backend, XlstmConfig config, int tokens, double copy, Output output)
@@ -99,7 +84,7 @@ internal static class CudaBenchmark
 
         Array.Sort(times);
         double median = times[tokens / 2];
-        double bytes = StepBytes(backend, config) + (2.0 * CellBytes(backend, config));
+        double bytes = backend.StepWeightBytes + (2.0 * backend.StepStateBytes);
         Console.WriteLine($"decode, batch 1   {Wanted(output)}{1 / median,10:f1} tok/s, median {median * 1e3:f3} ms of {tokens}, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
     }
 
@@ -151,7 +136,7 @@ internal static class CudaBenchmark
 
                 Array.Sort(times);
                 double median = times[times.Length / 2];
-                double bytes = StepBytes(backend, config) + (size * 2.0 * CellBytes(backend, config)) - (output == Output.None ? 2.0 * config.VocabSize * config.EmbeddingDim : 0);
+                double bytes = backend.StepWeightBytes + (size * 2.0 * backend.StepStateBytes) - (output == Output.None ? 2.0 * config.VocabSize * config.EmbeddingDim : 0);
                 Console.WriteLine($"decode, batch {size,-3} {Wanted(output)}{size / median,10:f0} tok/s, median {median * 1e3:f3} ms a step, {bytes / median / 1e9:f0} GB/s = {bytes / median / 1e7 / copy:f1} % of the copy");
             }
         }
@@ -160,13 +145,6 @@ internal static class CudaBenchmark
             Array.ForEach(states, state => state?.Dispose());
         }
     }
-
-    /// <summary>Bytes of the weights that a step reads.</summary>
-    private static double StepBytes(CudaBackend backend, XlstmConfig config) =>
-        backend.WeightBytes - (config.TieWordEmbeddings ? 0 : PackedMatrix.ByteLength(config.VocabSize, config.EmbeddingDim, new WeightRecipe(backend.Weights).Of(TensorRole.Embeddings)));
-
-    /// <summary>Bytes of C, n and m, without the logits that lie with them.</summary>
-    private static double CellBytes(CudaBackend backend, XlstmConfig config) => backend.StateBytes - (sizeof(float) * (double)config.VocabSize);
 
     private static string Wanted(Output output) => output switch { Output.None => "no logits ", Output.Shortlist => "    greedy", _ => "    logits" };
 

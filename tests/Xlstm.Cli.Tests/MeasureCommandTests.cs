@@ -70,13 +70,14 @@ public class MeasureCommandTests
     {
         using var folder = new TemporaryFolder();
         string config = folder.Write("config.json", """{ "hidden_size": 64, "num_hidden_layers": 2, "num_heads": 2, "vocab_size": 96, "gate_soft_cap": 15.0, "output_logit_soft_cap": 30.0 }""");
-        string[] arguments = ["bench", "--like", config, "--weights", "int8,float32", "--threads", "1,2", "-p", "8", "-g", "2", "-d", "5,0", "-b", "3", "-n", "2", "--buffer", "64"];
+        string[] arguments = ["bench", "--like", config, "--device", "cpu", "--weights", "int8,float32", "--threads", "1,2", "-p", "8", "-g", "2", "-d", "5,0", "-b", "3", "-n", "2", "--buffer", "64"];
         var result = await ToolProcess.RunAsync([.. arguments, "--output", "json"]);
         Assert.Equal(0, result.ExitCode);
         using var json = JsonDocument.Parse(result.Output);
         var root = json.RootElement;
         Assert.Equal($"xlstm {string.Join(' ', arguments)} --output json", root.GetProperty("command").GetString());
         Assert.Equal([("int8", 1), ("int8", 2), ("float32", 1), ("float32", 2)], root.GetProperty("runs").EnumerateArray().Select(run => (run.GetProperty("weights").GetString()!, run.GetProperty("threads").GetInt32())));
+        Assert.False(root.TryGetProperty("gpus", out _));
         var run = root.GetProperty("runs")[1];
         Assert.True(Number(run, "dram_bytes_per_second") > 0 && Number(run, "resident_bytes") > 0 && Number(run, "dram_buffer_bytes") == 64 << 20);
         var tests = run.GetProperty("tests").EnumerateArray().ToList();

@@ -18,16 +18,8 @@ internal sealed class ModelArguments
     private readonly Option<bool> _mix = MixOption();
     private readonly Option<int?> _threads = ThreadsOption();
 
-    private readonly Option<string> _device = new("--device")
-    {
-        HelpName = "DEVICE",
-        Description = "Where to run: auto (a GPU with memory enough, several together, else the CPU), cpu, cuda, cuda:N, cuda:N,M; see xlstm devices",
-        DefaultValueFactory = _ => "auto",
-    };
-
-    private readonly Option<StateFormat?> _state = FormatNames<StateFormat>.Option(
-        "--state", $"How a GPU holds the states of sessions: {FormatNames<StateFormat>.Names} (half the memory; default: float32)");
-
+    private readonly Option<string> _device = DeviceOption();
+    private readonly Option<StateFormat?> _state = StateOption();
     private readonly Option<bool> _showConfig = Flag.Create("--show-config", "Print the model's configuration in the form of the official Python package");
 
     public static Option<string?> ModelOption() => new("--model", "-m")
@@ -39,6 +31,20 @@ internal sealed class ModelArguments
     public static Option<bool> MixOption() => Flag.Create("--mix", "With int4: out_proj and proj_down stay at 8 bits (better text, slower)");
 
     public static Option<int?> ThreadsOption() => NumberRules.Positive.Option("--threads", "N", "Threads that compute; results do not depend on it (default: physical cores)");
+
+    public static Option<string> DeviceOption() => new("--device")
+    {
+        HelpName = "DEVICE",
+        Description = "Where to run: auto (a GPU with memory enough, several together, else the CPU), cpu, cuda, cuda:N, cuda:N,M; see xlstm devices",
+        DefaultValueFactory = _ => "auto",
+    };
+
+    public static Option<StateFormat?> StateOption() => FormatNames<StateFormat>.Option(
+        "--state", $"How a GPU holds the states of sessions: {FormatNames<StateFormat>.Names} (half the memory; default: float32)");
+
+    /// <summary>Loads an opened checkpoint, with its memory, progress and warnings on stderr.</summary>
+    public static (XlstmModel Model, double Seconds) Load(Checkpoint checkpoint, LoadOptions options, ParseResult parsed, CancellationToken cancellationToken) =>
+        Load(checkpoint, options, Stopwatch.GetTimestamp(), showConfig: false, parsed, cancellationToken);
 
     public void AddTo(Command command)
     {
@@ -75,9 +81,14 @@ internal sealed class ModelArguments
 
     private (XlstmModel Model, double Seconds) Load(string folder, LoadOptions options, ParseResult parsed, CancellationToken cancellationToken)
     {
-        bool verbose = parsed.GetValue<bool>(VerboseName);
         long start = Stopwatch.GetTimestamp();
         using var checkpoint = Checkpoint.Open(folder);
+        return Load(checkpoint, options, start, parsed.GetValue(_showConfig), parsed, cancellationToken);
+    }
+
+    private static (XlstmModel Model, double Seconds) Load(Checkpoint checkpoint, LoadOptions options, long start, bool showConfig, ParseResult parsed, CancellationToken cancellationToken)
+    {
+        bool verbose = parsed.GetValue<bool>(VerboseName);
         if (verbose || Terminal.ErrorIsTerminal)
         {
             Console.Error.WriteLine(MemoryNotice.Format(checkpoint, options));
@@ -87,7 +98,7 @@ internal sealed class ModelArguments
         var model = XlstmModel.Load(checkpoint, options, new ShardProgress(bar), cancellationToken);
         bar.Finish();
         double seconds = Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 6);
-        if (parsed.GetValue(_showConfig) || verbose)
+        if (showConfig || verbose)
         {
             Console.Error.WriteLine(ConfigBlock.Format(checkpoint.Config, checkpoint.RawConfig));
         }

@@ -11,6 +11,10 @@ internal sealed record BenchReport
 
     public required int LogicalCores { get; init; }
 
+    /// <summary>The GPUs that runs were on; null, and not in JSON, if none was.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<string>? Gpus => Runs.Any(run => run.OnGpu) ? [.. Runs.Where(run => run.OnGpu).Select(run => run.Device).Distinct()] : null;
+
     public required string System { get; init; }
 
     public required string Runtime { get; init; }
@@ -36,26 +40,37 @@ internal sealed record BenchRun
 {
     public required string Weights { get; init; }
 
-    public required int Threads { get; init; }
+    /// <summary>Null on a GPU.</summary>
+    public required int? Threads { get; init; }
 
     /// <summary>Device and instruction set.</summary>
     public required string Device { get; init; }
 
+    [JsonIgnore]
+    public bool OnGpu => Threads is null;
+
     public required long WeightBytes { get; init; }
+
+    /// <summary>One sequence's recurrent state.</summary>
+    [JsonIgnore]
+    public long StateBytes { get; init; }
 
     public required double LoadSeconds { get; init; }
 
     /// <summary>Resident memory of the process after the tests: weights, the states of the largest batch, workspace, runtime.</summary>
     public required long ResidentBytes { get; init; }
 
-    /// <summary>DRAM read bandwidth with as many threads: the fastest pass before and after the tests.</summary>
-    public required double DramBytesPerSecond { get; init; }
+    /// <summary>
+    /// DRAM read bandwidth with as many threads; of a GPU that of a copy, read and written; null of several GPUs. The fastest pass before and
+    /// after the tests.
+    /// </summary>
+    public required double? DramBytesPerSecond { get; init; }
 
     /// <summary>The median pass, of the measurement that had the faster one.</summary>
-    public required double DramMedianBytesPerSecond { get; init; }
+    public required double? DramMedianBytesPerSecond { get; init; }
 
-    /// <summary>Bytes read in a pass.</summary>
-    public required long DramBufferBytes { get; init; }
+    /// <summary>Bytes read in a pass, or copied.</summary>
+    public required long? DramBufferBytes { get; init; }
 
     public required IReadOnlyList<BenchRow> Tests { get; init; }
 }
@@ -81,14 +96,14 @@ internal sealed record BenchRow
 
     public required double? StateBytesPerSecond { get; init; }
 
-    /// <summary>Weights and state together over the DRAM read bandwidth.</summary>
+    /// <summary>Weights and state together over the DRAM bandwidth.</summary>
     public required double? DramShare { get; init; }
 
     public required double ProductsPerSecond { get; init; }
 
     public required IReadOnlyList<double> Seconds { get; init; }
 
-    public static BenchRow Of(SpeedResult result, double dramBytesPerSecond) => new()
+    public static BenchRow Of(SpeedResult result, double? dramBytesPerSecond) => new()
     {
         Test = result.Test.Name,
         Tokens = result.Test.Tokens,

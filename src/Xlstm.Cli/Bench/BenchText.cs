@@ -10,11 +10,11 @@ internal static class BenchText
     public static string ToMarkdown(BenchReport report)
     {
         var text = new StringBuilder();
-        Line($"- {report.Cpu}, {report.LogicalCores} logical cores; {report.System}; {report.Runtime}; {report.Date:yyyy-MM-dd HH:mm} UTC");
+        Line($"- {string.Concat((report.Gpus ?? []).Select(gpu => gpu + "; "))}{report.Cpu}, {report.LogicalCores} logical cores; {report.System}; {report.Runtime}; {report.Date:yyyy-MM-dd HH:mm} UTC");
         Line($"- {report.Model}: {Quantity.Count(report.Parameters)} parameters, state {Quantity.Bytes(report.StateBytes)} a sequence");
         Line($"- `{report.Command}`");
         Line($"");
-        Line($"| weights | threads | test | depth | batch | tok/s | ± | median | weights GB/s | state GB/s | of DRAM | GMAC/s |");
+        Line($"| weights | threads | test | depth | batch | tok/s | ± | median | weights GB/s | state GB/s | of {Ceiling(report, cpu: "DRAM", gpu: "copy")} | GMAC/s |");
         Line($"|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
         foreach (var run in report.Runs)
         {
@@ -25,11 +25,11 @@ internal static class BenchText
         }
 
         Line($"");
-        Line($"| weights | threads | device | weights held | resident | load | DRAM read GB/s | median | buffer |");
+        Line($"| weights | threads | device | weights held | resident | load | {Ceiling(report, cpu: "DRAM read", gpu: "copy")} GB/s | median | buffer |");
         Line($"|---|---:|---|---:|---:|---:|---:|---:|---:|");
         foreach (var run in report.Runs)
         {
-            Line($"| {run.Weights} | {run.Threads} | {run.Device} | {Quantity.Bytes(run.WeightBytes)} | {Quantity.Bytes(run.ResidentBytes)} | {run.LoadSeconds:F1} s | {Giga(run.DramBytesPerSecond)} | {Giga(run.DramMedianBytesPerSecond)} | {Quantity.Bytes(run.DramBufferBytes)}{(run.DramBufferBytes < MemoryBandwidth.TrustedBytes ? ", caches may serve it" : "")} |");
+            Line($"| {run.Weights} | {run.Threads} | {run.Device} | {Quantity.Bytes(run.WeightBytes)} | {Quantity.Bytes(run.ResidentBytes)} | {run.LoadSeconds:F1} s | {Giga(run.DramBytesPerSecond)} | {Giga(run.DramMedianBytesPerSecond)} | {Buffer(run)} |");
         }
 
         return text.ToString();
@@ -64,6 +64,13 @@ internal static class BenchText
             text.Append('\n');
         }
     }
+
+    /// <summary>What the runs of a report are held against.</summary>
+    private static string Ceiling(BenchReport report, string cpu, string gpu) => string.Join(" or ", report.Runs.Select(run => run.OnGpu ? gpu : cpu).Distinct());
+
+    private static string Buffer(BenchRun run) => run.DramBufferBytes is { } bytes
+        ? (run.OnGpu ? "2 x " : "") + Quantity.Bytes(bytes) + (bytes < MemoryBandwidth.TrustedBytes ? ", caches may serve it" : "")
+        : "";
 
     private static string Field(string value) => value.AsSpan().IndexOfAny(",\"\n") < 0 ? value : $"\"{value.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
 

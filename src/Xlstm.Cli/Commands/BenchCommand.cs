@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Xlstm.Checkpoints;
@@ -19,13 +18,15 @@ internal sealed class BenchCommand
     private readonly Option<string?> _like = new("--like") { HelpName = "SIZE", Description = $"Measure random weights made in memory instead: {string.Join(", ", KnownSizes.Names)}, or a config.json" };
     private readonly Option<string?> _weights = new("--weights") { HelpName = "FORMAT,FORMAT", Description = $"How weights are held: {WeightFormats.Names} (default: as a packed folder holds them, else bfloat16)" };
     private readonly Option<bool> _mix = ModelArguments.MixOption();
-    private readonly Option<int[]> _threads = NumberList.Create("--threads", NumberRules.Positive, [], "Threads that compute (default: physical cores)");
+    private readonly Option<int[]> _threads = NumberList.Create("--threads", NumberRules.Positive, [], "Threads that compute (default: physical cores); a GPU is measured once, whatever it says");
+    private readonly Option<string> _device = ModelArguments.DeviceOption();
+    private readonly Option<StateFormat?> _state = ModelArguments.StateOption();
     private readonly Option<int[]> _prompts = NumberList.Create("--prompt", NumberRules.Count, [128, 512, 2048], "Lengths of prompts to read; 0 for none (default 128,512,2048)", "-p");
     private readonly Option<int[]> _generations = NumberList.Create("--generate", NumberRules.Count, [32, 128], "Numbers of tokens to generate; 0 for none (default 32,128)", "-g");
     private readonly Option<int[]> _depths = NumberList.Create("--depth", NumberRules.Count, [0], "Tokens read before the test begins (default 0)", "-d");
     private readonly Option<int[]> _batches = NumberList.Create("--batch", NumberRules.Positive, [1], "Sequences that generate together (default 1)", "-b");
     private readonly Option<int?> _repetitions = NumberRules.Positive.Option("--repetitions", "N", "Repetitions of each test (default 3)", "-n");
-    private readonly Option<int?> _buffer = NumberRules.Positive.Option("--buffer", "MIB", "Buffer that the memory bandwidth is measured over (default 2048; half of what is free if that is less)");
+    private readonly Option<int?> _buffer = NumberRules.Positive.Option("--buffer", "MIB", "Buffer that the memory bandwidth is measured over, two of them on a GPU (default 2048; half of what is free if that is less)");
     private readonly Option<string> _output = new("--output", "-o") { HelpName = "FORM", Description = string.Join(", ", Forms), DefaultValueFactory = _ => Markdown };
 
     public static Command Create()
@@ -45,17 +46,18 @@ internal sealed class BenchCommand
                 result.AddError($"--output {token.Value}: expected {string.Join(", ", Forms)}");
             }
         });
-        var command = new ToolCommand("bench", "Measure tokens a second, and the share of this machine's memory bandwidth that they take.")
+        var command = new ToolCommand("bench", "Measure tokens a second, and the share of the memory bandwidth that they take.")
         {
             Examples =
             [
                 ("xlstm bench", "the demo"),
                 ("xlstm bench --like xlstm-7b --weights int4,int8 -p 512 -g 32 -b 1,4,8", "a model that need not be there"),
+                ("xlstm bench --like xlstm-7b --device cuda --state bfloat16 -p 2048 -g 128 -b 1,8,32", "on a GPU, with states of half the size"),
                 ("xlstm bench --model DIR -p 0 -g 128 -d 0,4096,16384 --output csv", "generation at several depths"),
             ],
         };
         foreach (var option in (Option[])[
-            arguments._model, arguments._like, arguments._weights, arguments._mix, arguments._threads, arguments._prompts, arguments._generations, arguments._depths,
+            arguments._model, arguments._like, arguments._weights, arguments._mix, arguments._threads, arguments._device, arguments._state, arguments._prompts, arguments._generations, arguments._depths,
             arguments._batches, arguments._repetitions, arguments._buffer, arguments._output])
         {
             command.Add(option);
@@ -80,9 +82,20 @@ internal sealed class BenchCommand
         var runs = new List<BenchRun>();
         foreach (var format in formats)
         {
+            var options = new LoadOptions { Weights = format, Mix = parsed.GetValue(_mix), Device = parsed.GetRequiredValue(_device), State = parsed.GetValue(_state) ?? StateFormat.Float32 };
             foreach (int? count in threads)
             {
-                runs.Add(Run(checkpoint, new LoadOptions { Weights = format, Mix = parsed.GetValue(_mix), Threads = count }, tests, parsed, cancellationToken));
+                var run = Run(checkpoint, options with { Threads = count }, tests, parsed, cancellationToken);
+                runs.Add(run);
+                if (run.OnGpu)
+                {
+                    if (threads.Length > 1)
+                    {
+                        Terminal.WriteWarning("--threads: only loading uses them on a GPU, which is measured once");
+                    }
+
+                    break;
+                }
             }
         }
 
@@ -95,7 +108,7 @@ internal sealed class BenchCommand
             Date = DateTime.UtcNow,
             Model = like is not null ? $"{like} (random weights)" : MemoryNotice.ShortPath(checkpoint.Folder),
             Parameters = checkpoint.Config.ParameterCount,
-            StateBytes = MemoryEstimate.For(checkpoint.Config, WeightFormat.Float32).StateBytes,
+            StateBytes = runs[0].StateBytes,
             Command = CommandLine(),
             Runs = runs,
         };
@@ -129,13 +142,11 @@ internal sealed class BenchCommand
 
     private BenchRun Run(Checkpoint checkpoint, LoadOptions options, List<SpeedTest> tests, ParseResult parsed, CancellationToken cancellationToken)
     {
-        using var bar = new ProgressBar("Loading checkpoint shards", "it", TimeSpan.Zero, keep: true);
-        long start = Stopwatch.GetTimestamp();
-        using var model = XlstmModel.Load(checkpoint, options, new ShardProgress(bar), cancellationToken);
-        double loadSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        bar.Finish();
+        var (model, loadSeconds) = ModelArguments.Load(checkpoint, options, parsed, cancellationToken);
+        using var loaded = model;
+        string who = $"{model.Weights.Name()}, {(model.OnGpu ? model.Device : $"{model.Threads} threads")}";
         long bufferBytes = parsed.GetValue(_buffer) is { } mebibytes ? (long)mebibytes << 20 : MemoryBandwidth.TrustedBytes;
-        var before = MemoryBandwidth.Measure(model.Threads, bufferBytes);
+        var before = MemoryBandwidth.Measure(model, bufferBytes);
         var results = new List<SpeedResult>();
         long resident;
         using (var benchmark = new SpeedBenchmark(model))
@@ -145,27 +156,28 @@ internal sealed class BenchCommand
                 var result = benchmark.Run(test, parsed.GetValue(_repetitions) ?? 3, cancellationToken);
                 results.Add(result);
                 Console.Error.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture, $"{model.Weights.Name()}, {model.Threads} threads, {test.Name} at depth {test.Depth}, batch {test.Batch}: {result.MedianTokensPerSecond:F2} tok/s"));
+                    CultureInfo.InvariantCulture, $"{who}, {test.Name} at depth {test.Depth}, batch {test.Batch}: {result.MedianTokensPerSecond:F2} tok/s"));
             }
 
             resident = Environment.WorkingSet;
         }
 
         // Of a busy machine the ceiling is what it gives at its best.
-        var after = MemoryBandwidth.Measure(model.Threads, bufferBytes);
-        var dram = before.Best > after.Best ? before : after;
+        var after = MemoryBandwidth.Measure(model, bufferBytes);
+        var dram = before?.Best > after?.Best ? before : after;
         return new BenchRun
         {
             Weights = model.Weights.Name(),
-            Threads = model.Threads,
+            Threads = model.OnGpu ? null : model.Threads,
             Device = model.Device,
             WeightBytes = model.WeightBytes,
+            StateBytes = model.StateBytes,
             LoadSeconds = loadSeconds,
             ResidentBytes = resident,
-            DramBytesPerSecond = dram.Best,
-            DramMedianBytesPerSecond = dram.Median,
-            DramBufferBytes = dram.BufferBytes,
-            Tests = [.. results.Select(result => BenchRow.Of(result, dram.Best))],
+            DramBytesPerSecond = dram?.Best,
+            DramMedianBytesPerSecond = dram?.Median,
+            DramBufferBytes = dram?.BufferBytes,
+            Tests = [.. results.Select(result => BenchRow.Of(result, dram?.Best))],
         };
     }
 

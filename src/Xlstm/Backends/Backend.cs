@@ -45,6 +45,12 @@ internal abstract class Backend : IDisposable
     /// <summary>Bytes of weights held.</summary>
     public abstract long WeightBytes { get; }
 
+    /// <summary>Bytes of weights that one step of decoding reads: all but the embeddings, of which it takes a row a token, unless they are lm_head too.</summary>
+    public abstract long StepWeightBytes { get; }
+
+    /// <summary>Bytes of a state that one token reads, and writes again.</summary>
+    public abstract long StepStateBytes { get; }
+
     /// <summary>Bytes held beside weights and states, at the largest batch.</summary>
     public abstract long WorkspaceBytes { get; }
 
@@ -63,6 +69,9 @@ internal abstract class Backend : IDisposable
     /// <summary>Moves every item's state on by its tokens and hands back what it asks for. The result of an item does not depend on the others.</summary>
     /// <param name="items">At least one item; at most <see cref="MaxBatchTokens"/> tokens in all.</param>
     public abstract void Forward(ReadOnlySpan<BatchItem> items);
+
+    /// <inheritdoc cref="MemoryBandwidth.Measure(XlstmModel, long)"/>
+    public abstract MemoryBandwidth? MeasureMemory(long wantedBytes);
 
     /// <inheritdoc/>
     public abstract void Dispose();

@@ -7,20 +7,34 @@ using Xlstm.Memory;
 
 namespace Xlstm;
 
-/// <summary>How fast this machine's threads read memory that no cache holds: what decoding is bound by.</summary>
-/// <param name="Threads">Threads that read.</param>
-/// <param name="BufferBytes">Size of the buffer they share.</param>
+/// <summary>How fast memory is that no cache holds: what decoding is bound by. Of this machine's memory what threads read; of a GPU's what a copy reads and writes, both counted.</summary>
+/// <param name="BufferBytes">Size of the buffer that the threads share, or of each of the two of a copy.</param>
 /// <param name="Best">Bytes a second of the fastest pass: the ceiling.</param>
 /// <param name="Median">Bytes a second of the median pass.</param>
-public sealed record MemoryBandwidth(int Threads, long BufferBytes, double Best, double Median)
+public sealed record MemoryBandwidth(long BufferBytes, double Best, double Median)
 {
     /// <summary>Smallest buffer that is surely not read from a cache: last-level caches of servers reach hundreds of megabytes.</summary>
     public const long TrustedBytes = 2L << 30;
 
     private const long SmallestBytes = 64L << 20;
-    private const int Passes = 7;
+    /// <summary>Passes that are timed.</summary>
+    internal const int Passes = 7;
 
-    /// <summary>Measures: every thread sums its share of a buffer, several times.</summary>
+    /// <summary>
+    /// Measures the memory that a model's weights are in: on the CPU read by as many threads as the model has, on a GPU copied from one
+    /// buffer to another. Null for a model on several GPUs: they run one after the other, and no one memory is the ceiling.
+    /// </summary>
+    /// <param name="model">The model; it must not compute meanwhile.</param>
+    /// <param name="wantedBytes">Size of a buffer. Less is taken when that would be more than half of what is free; see <see cref="BufferBytes"/>.</param>
+    /// <exception cref="XlstmException">There is no memory even for a small buffer, or the GPU's driver refuses.</exception>
+    public static MemoryBandwidth? Measure(XlstmModel model, long wantedBytes = TrustedBytes)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentOutOfRangeException.ThrowIfLessThan(wantedBytes, 1);
+        return model.Backend.MeasureMemory(wantedBytes);
+    }
+
+    /// <summary>Measures this machine's memory: every thread sums its share of a buffer, several times.</summary>
     /// <param name="threads">Threads that read.</param>
     /// <param name="wantedBytes">Size of the buffer. Less is taken when the machine has not twice that free; see <see cref="BufferBytes"/>.</param>
     /// <exception cref="XlstmException">There is no memory even for a small buffer.</exception>
@@ -42,8 +56,14 @@ public sealed record MemoryBandwidth(int Threads, long BufferBytes, double Best,
             seconds[i] = Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
 
+        return Of(buffer.ByteLength, buffer.ByteLength, seconds);
+    }
+
+    /// <summary>What passes come to that move as many bytes each.</summary>
+    internal static MemoryBandwidth Of(long bufferBytes, long passBytes, double[] seconds)
+    {
         Array.Sort(seconds);
-        return new MemoryBandwidth(threads, buffer.ByteLength, buffer.ByteLength / seconds[0], buffer.ByteLength / seconds[Passes / 2]);
+        return new MemoryBandwidth(bufferBytes, passBytes / seconds[0], passBytes / seconds[seconds.Length / 2]);
     }
 
     private sealed unsafe class ReadWork(NativeBuffer buffer, WorkerPool pool) : IParallelWork

@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using Xlstm.Backends;
-using Xlstm.Checkpoints;
-using Xlstm.Checkpoints.Packed;
 
 namespace Xlstm;
 
@@ -63,8 +61,8 @@ public sealed class SpeedBenchmark : IDisposable
         {
             Test = test,
             Seconds = seconds,
-            WeightBytes = generates ? test.Tokens * (double)StepBytes : null,
-            StateBytes = generates ? test.Tokens * 2.0 * test.Batch * _model.StateBytes : null,
+            WeightBytes = generates ? test.Tokens * (double)_model.Backend.StepWeightBytes : null,
+            StateBytes = generates ? test.Tokens * 2.0 * test.Batch * _model.Backend.StepStateBytes : null,
             Products = (double)test.Tokens * test.Batch * BlockProducts + ((double)(generates ? test.Tokens : 1) * test.Batch * LmHeadProducts),
         };
     }
@@ -74,16 +72,6 @@ public sealed class SpeedBenchmark : IDisposable
     {
         _lead.Dispose();
         _states.ForEach(state => state.Dispose());
-    }
-
-    /// <summary>Bytes of weights that one step of decoding reads: all but the embedding, of which it takes a row a token.</summary>
-    private long StepBytes
-    {
-        get
-        {
-            XlstmConfig c = _model.Config;
-            return c.TieWordEmbeddings ? _model.WeightBytes : _model.WeightBytes - new PackedLayout(c, _model.Weights).Get(TensorMap.NoBlock, TensorRole.Embeddings).ByteLength;
-        }
     }
 
     private long BlockProducts
@@ -127,11 +115,21 @@ public sealed class SpeedBenchmark : IDisposable
         }
     }
 
-    /// <summary>Small passes first, so that a model that takes seconds for a whole one need not run it for nothing.</summary>
+    /// <summary>On the CPU small passes first, so that a model that takes seconds for a whole one need not run it for nothing.</summary>
     private void WarmUp(SpeedTest test, CancellationToken cancellationToken)
     {
         long start = Stopwatch.GetTimestamp();
-        Pass(test, Math.Min(test.Tokens, Math.Max(1, WarmUpTokens / test.Batch)), Output.LastLogits, cancellationToken);
+        if (_model.OnGpu)
+        {
+            // Whatever a shape of batch needs is compiled and recorded when it is first run, and that can take longer than a warm-up.
+            Repeat(test, cancellationToken);
+            start = Stopwatch.GetTimestamp();
+        }
+        else
+        {
+            Pass(test, Math.Min(test.Tokens, Math.Max(1, WarmUpTokens / test.Batch)), Output.LastLogits, cancellationToken);
+        }
+
         while (Stopwatch.GetElapsedTime(start).TotalSeconds < WarmUpSeconds)
         {
             Repeat(test, cancellationToken);

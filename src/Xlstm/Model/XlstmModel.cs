@@ -68,11 +68,14 @@ public sealed class XlstmModel : IDisposable
     /// <summary>Bytes beside weights and states, at the largest batch.</summary>
     public long WorkspaceBytes => Backend.WorkspaceBytes;
 
-    /// <summary>Threads that compute.</summary>
+    /// <summary>Threads that compute; 1 on a GPU.</summary>
     public int Threads => Backend.Threads;
 
-    /// <summary>The device and instruction set, for people: "CPU, 2 threads, AVX-512".</summary>
+    /// <summary>The device, for people: "CPU, 2 threads, AVX-512", "cuda:0, NVIDIA H100 80GB HBM3".</summary>
     public string Device => Backend.Description;
+
+    /// <summary>Whether it runs on a GPU, or several.</summary>
+    public bool OnGpu => Backend is CudaBackend;
 
     /// <summary>Why <see cref="LoadOptions.Device"/> "auto" came to the CPU, in one line; null on a GPU, and where the CPU was asked for.</summary>
     public string? WhyNoGpu { get; }

@@ -79,9 +79,19 @@ public class SpeedBenchmarkTests
     public void TheBandwidthIsThatOfTheWholeBuffer(int threads)
     {
         MemoryBandwidth bandwidth = MemoryBandwidth.Measure(threads, 1);
-        Assert.Equal(threads, bandwidth.Threads);
         Assert.InRange(bandwidth.BufferBytes, 1 << 20, 64 << 20);
         Assert.InRange(bandwidth.Median, 1e6, bandwidth.Best);
+    }
+
+    [Fact]
+    public void AModelsMemoryOnTheCpuIsRead()
+    {
+        using XlstmModel model = Load(Config, WeightFormat.Int4);
+        Assert.False(model.OnGpu);
+        MemoryBandwidth bandwidth = MemoryBandwidth.Measure(model, 1)!;
+        Assert.InRange(bandwidth.BufferBytes, 1 << 20, 64 << 20);
+        Assert.InRange(bandwidth.Median, 1e6, bandwidth.Best);
+        Assert.Throws<ArgumentOutOfRangeException>(() => MemoryBandwidth.Measure(model, 0));
     }
 
     private static XlstmModel Load(XlstmConfig config, WeightFormat format)

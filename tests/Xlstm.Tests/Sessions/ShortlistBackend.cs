@@ -24,6 +24,10 @@ internal sealed class ShortlistBackend(CpuBackend inner) : Backend
 
     public override long WeightBytes => inner.WeightBytes;
 
+    public override long StepWeightBytes => inner.StepWeightBytes;
+
+    public override long StepStateBytes => inner.StepStateBytes;
+
     public override int MaxBatchTokens => inner.MaxBatchTokens;
 
     public override int SmallestChunk => inner.SmallestChunk;
@@ -43,6 +47,8 @@ internal sealed class ShortlistBackend(CpuBackend inner) : Backend
         Tokenizer? tokenizer = File.Exists(Path.Combine(folder, "tokenizer.json")) ? Tokenizer.Load(folder) : null;
         return (new XlstmModel(checkpoint, tokenizer, new GenerationOptions(), backend), backend);
     }
+
+    public override MemoryBandwidth? MeasureMemory(long wantedBytes) => inner.MeasureMemory(wantedBytes);
 
     public override RecurrentState CreateState() => new KeptState(inner.CreateState());
 

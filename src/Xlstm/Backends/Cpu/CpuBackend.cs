@@ -47,6 +47,12 @@ internal sealed class CpuBackend : Backend
     public override long WeightBytes => _weights.ByteLength;
 
     /// <inheritdoc/>
+    public override long StepWeightBytes => _weights.StepByteLength;
+
+    /// <inheritdoc/>
+    public override long StepStateBytes => StateBytes;
+
+    /// <inheritdoc/>
     public override long WorkspaceBytes => Workspace.MaxByteLength(Config, Threads);
 
     /// <inheritdoc/>
@@ -88,6 +94,9 @@ internal sealed class CpuBackend : Backend
             _pass.Run(items);
         }
     }
+
+    /// <inheritdoc/>
+    public override MemoryBandwidth? MeasureMemory(long wantedBytes) => MemoryBandwidth.Measure(Threads, wantedBytes);
 
     /// <inheritdoc/>
     public override void Dispose()

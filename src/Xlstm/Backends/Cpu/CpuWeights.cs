@@ -74,6 +74,9 @@ internal sealed class CpuWeights : IDisposable
     /// <summary>Bytes held.</summary>
     public long ByteLength => _memory.ByteLength;
 
+    /// <summary>Bytes of them that every step of decoding reads whole.</summary>
+    public long StepByteLength => Config.TieWordEmbeddings ? ByteLength : ByteLength - _layout.Get(TensorMap.NoBlock, TensorRole.Embeddings).ByteLength;
+
     /// <summary>[V, D]; where embeddings are tied, the same memory as <see cref="LmHead"/>.</summary>
     public PackedMatrix Embeddings { get; }
 

@@ -39,6 +39,19 @@ internal sealed class CudaBackend : Backend
     public override long WeightBytes => _stages.Sum(stage => stage.Weights.Memory!.ByteLength);
 
     /// <inheritdoc/>
+    public override long StepWeightBytes
+    {
+        get
+        {
+            CudaWeights first = _stages[0].Weights;
+            return first.LmHead.Address == first.Embeddings.Address ? WeightBytes : WeightBytes - first.Embeddings.ByteLength;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override long StepStateBytes => _states.ByteLength - _states.LogitBytes;
+
+    /// <inheritdoc/>
     public override int MaxBatchTokens => RowsPass.MaxTokens;
 
     /// <inheritdoc/>
@@ -118,6 +131,16 @@ internal sealed class CudaBackend : Backend
             }
 
             previous!.Finish(items);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override MemoryBandwidth? MeasureMemory(long wantedBytes)
+    {
+        lock (_turn)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _stages is [var only] ? DeviceCopy.Measure(only.Context, wantedBytes) : null;
         }
     }
 

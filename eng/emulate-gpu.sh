@@ -2,7 +2,7 @@
 # Runs a command with a GPU that the host emulates: the CUDA kernels, compiled for the host against tests/emulation, behind a stand-in for
 # NVIDIA's driver. Slow, and of no use for timing; what it finds are wrong indices, missing barriers, deadlocks, wrong sums.
 #   eng/emulate-gpu.sh tests/Xlstm.Tests/bin/Debug/net10.0/Xlstm.Tests -class '*CudaReferenceTests'
-# CAPABILITY: 80, or 100 (default), which takes the kernels for the copy engine too; those of 90 alone (wgmma) are not emulated. DEVICES: how many GPUs, 1.
+# CAPABILITY: 80, 90 (default), which takes the kernels for the copy engine and for wgmma, or 100, which has no wgmma. DEVICES: how many GPUs, 1.
 # Needs clang-19 (Debian: apt-get install clang-19) on Linux on x86-64.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -15,10 +15,8 @@ cp "$root"/tests/emulation/*.cuh "$folder/sources"
 # Kernels are called with the address of their parameter; dynamic shared memory is one array.
 sed -i -E '/__global__/s/\(const ([A-Za-z]+) ([a-z]+)\)/(const \1\& \2)/; s/extern __shared__/extern/' "$folder"/sources/*.cu "$folder"/sources/*.cuh
 for source in "$folder"/sources/*.cu; do
-    name=$(basename "$source" .cu)
-    case $name in *_wgmma) continue ;; esac
-    echo "$name"
+    basename "$source" .cu
 done | xargs -P "$(nproc)" -I NAME "$clang" -x c++ -std=c++17 -O2 -march=x86-64-v3 -fPIC -shared -Wl,-Bsymbolic -Wno-pass-failed -Wno-unknown-attributes \
     -I "$root/tests/emulation" "$folder/sources/NAME.cu" "$root/tests/emulation/emulator.cpp" -lm -o "$folder/kernels_NAME.so"
 "$clang" -shared -fPIC -O1 -o "$folder/libcuda.so.1" "$root/tests/Xlstm.Cli.Tests/Cuda/fake_driver.c" -ldl
-LD_LIBRARY_PATH="$folder" FAKE_CUDA="devices=${DEVICES:-1},capability=${CAPABILITY:-100},multiprocessors=2,memory=4096,kernels=$folder" "$@"
+LD_LIBRARY_PATH="$folder" FAKE_CUDA="devices=${DEVICES:-1},capability=${CAPABILITY:-90},multiprocessors=2,memory=4096,kernels=$folder" "$@"

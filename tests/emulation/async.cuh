@@ -34,6 +34,8 @@ __device__ void barrier_wait(uint barrier, uint parity) { emulated_wait(&emulate
 
 __device__ void copy_bulk(uint shared, const void *global, uint bytes, uint barrier) { emulated_copy(shared, global, bytes, barrier); }
 __device__ void copy_bulk_once(uint shared, const void *global, uint bytes, uint barrier) { emulated_copy(shared, global, bytes, barrier); }
+__device__ void copy_tile(uint shared, const void *map, int col, int row, uint barrier) { emulated_copy_box(shared, (const EmulatedMap *)map, col, row, barrier); }
+__device__ void copy_tile_once(uint shared, const void *map, int col, int row, uint barrier) { copy_tile(shared, map, col, row, barrier); }
 __device__ void prefetch_bulk(const void *, uint) {}
 __device__ void copy_bulk_out(void *global, uint shared, uint bytes) { memcpy(global, emulated_shared + shared, bytes); }
 __device__ void copies_out_have_read() {}

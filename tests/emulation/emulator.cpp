@@ -1,4 +1,4 @@
-// Runs kernels on the host: a block of threads after the other, its threads as fibers. Shared memory starts as garbage, threads run in an
+// Runs kernels on the host: a block of threads, or a cluster of them, after the other, threads as fibers. Shared memory starts as garbage, threads run in an
 // order that changes from round to round, copies of the copy engine end late and in any order, and a kernel in which nothing moves any more ends the process.
 #include "emulator.h"
 #include <cstdio>
@@ -6,19 +6,20 @@
 #include <cstring>
 #include <mutex>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <vector>
 
 constexpr size_t SharedBytes = 228 << 10;
 
-/// What the kernels' files declare, whatever it is to them.
-alignas(1024) unsigned char shared_memory[SharedBytes];
+/// What the kernels' files declare, whatever it is to them. Whole pages: the blocks of a cluster take turns at these addresses.
+alignas(4096) unsigned char shared_memory[SharedBytes];
 unsigned char *const emulated_shared = shared_memory;
 EmulatedThread *emulated_self;
 
 namespace
 {
-constexpr int MaxThreads = 1024, Barriers = 16, WarpSize = 32;
-constexpr size_t StackBytes = 256 << 10;
+constexpr int MaxThreads = 1024, MaxRanks = 8, MaxFibers = MaxThreads * MaxRanks, Barriers = 16, WarpSize = 32;
+constexpr size_t StackBytes = 128 << 10;
 constexpr long MostIdleRounds = 1000;
 
 struct Warp
@@ -36,9 +37,12 @@ struct Barrier
 
 struct Copy
 {
+    int rank;
     unsigned shared;
     const void *global;
     unsigned bytes, barrier;
+    const EmulatedMap *map; // null: bytes
+    int col, row;
 };
 
 struct Fiber
@@ -48,20 +52,25 @@ struct Fiber
     bool done;
     const volatile uint8_t *waits_for; // to differ from value
     uint8_t value;
+    int rank;
+    uint8_t cluster_generation;
 
     bool can_run() const { return !done && !(waits_for && *waits_for == value); }
 };
 
-Fiber fibers[MaxThreads];
-Warp warps[MaxThreads / WarpSize];
-Barrier barriers[Barriers];
+Fiber fibers[MaxFibers];
+Warp warps[MaxFibers / WarpSize];
+Barrier barriers[MaxRanks][Barriers];
+Barrier cluster_barrier;
+unsigned char *memories[MaxRanks]; // of the blocks of a cluster, at addresses that stay
+int files[MaxRanks], mapped = -1;
 std::vector<Copy> copies;
 Fiber *self;
 void *host_stack;
 unsigned char *stacks;
 void (*kernel)(const void *);
 const void *argument;
-int threads, live, step;
+int threads, ranks, step, live[MaxRanks];
 long idle;
 uint32_t random_state = 1;
 const char *kernel_name;
@@ -107,13 +116,78 @@ struct MemoryBarrier // 8 bytes of shared memory
     uint8_t count, phase;
 };
 
+unsigned char *memory_of(int rank) { return ranks == 1 ? shared_memory : memories[rank]; }
+
+/// Gives a block of a cluster its turn at the addresses of shared memory.
+void map_rank(int rank)
+{
+    if (ranks > 1 && mapped != rank)
+    {
+        if (mmap(shared_memory, SharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, files[rank], 0) == MAP_FAILED)
+        {
+            perror("emulated GPU");
+            abort();
+        }
+
+        mapped = rank;
+    }
+}
+
+void make_memories()
+{
+    for (int rank = 0; rank < ranks && ranks > 1; rank++)
+    {
+        if (!memories[rank])
+        {
+            files[rank] = memfd_create("shared memory", 0);
+            void *memory = files[rank] >= 0 && ftruncate(files[rank], SharedBytes) == 0 ? mmap(nullptr, SharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED, files[rank], 0) : MAP_FAILED;
+            if (memory == MAP_FAILED)
+            {
+                perror("emulated GPU");
+                abort();
+            }
+
+            memories[rank] = (unsigned char *)memory;
+        }
+    }
+}
+
+void fill_box(const Copy &copy, unsigned char *memory)
+{
+    const EmulatedMap &map = *copy.map;
+    for (uint32_t r = 0; r < map.box_rows; r++)
+    {
+        for (uint32_t c = 0; c < map.box_cols; c++)
+        {
+            uint64_t row = (uint64_t)copy.row + r, col = (uint64_t)copy.col + c;
+            uint16_t value = 0;
+            if (row < map.rows && col < map.cols)
+            {
+                memcpy(&value, map.address + row * map.row_bytes + col * 2, 2);
+            }
+
+            unsigned place = copy.shared + r * 128 + c * 2;
+            memcpy(memory + (place ^ (place >> 7 & 7) << 4), &value, 2);
+        }
+    }
+}
+
 void end_copy(size_t i)
 {
     Copy copy = copies[i];
     copies[i] = copies.back();
     copies.pop_back();
-    memcpy(shared_memory + copy.shared, copy.global, copy.bytes);
-    auto *barrier = (MemoryBarrier *)(shared_memory + copy.barrier);
+    unsigned char *memory = memory_of(copy.rank);
+    if (copy.map)
+    {
+        fill_box(copy, memory);
+    }
+    else
+    {
+        memcpy(memory + copy.shared, copy.global, copy.bytes);
+    }
+
+    auto *barrier = (MemoryBarrier *)(memory + copy.barrier);
     barrier->bytes -= (int32_t)copy.bytes;
     if (barrier->pending == 0 && barrier->bytes == 0)
     {
@@ -124,9 +198,31 @@ void end_copy(size_t i)
     emulated_progress();
 }
 
+int live_in_cluster()
+{
+    int all = 0;
+    for (int rank = 0; rank < ranks; rank++)
+    {
+        all += live[rank];
+    }
+
+    return all;
+}
+
+/// All that have not ended have arrived.
+void end_cluster_barrier()
+{
+    if (cluster_barrier.arrived > 0 && cluster_barrier.arrived == live_in_cluster())
+    {
+        cluster_barrier.arrived = 0;
+        cluster_barrier.generation++;
+        emulated_progress();
+    }
+}
+
 [[noreturn]] void deadlock()
 {
-    fprintf(stderr, "emulated GPU: nothing moves any more in %s, block (%d, %d, %d): %d of %d threads have not ended\n", kernel_name, self->thread.block[0], self->thread.block[1], self->thread.block[2], live, threads);
+    fprintf(stderr, "emulated GPU: nothing moves any more in %s, block (%d, %d, %d): %d of %d threads have not ended\n", kernel_name, self->thread.block[0], self->thread.block[1], self->thread.block[2], live_in_cluster(), ranks * threads);
     abort();
 }
 
@@ -143,17 +239,19 @@ void resume(Fiber *next)
     emulated_switch(&before->stack_pointer, next->stack_pointer);
 }
 
-/// The next that can run, in the direction of this round. Between rounds copies come to their end.
+/// The next that can run, in the direction of this round, of one block after the other. Between rounds copies come to their end.
 Fiber *next_fiber()
 {
-    int i = (int)(self - fibers);
+    int rank = self->rank, i = (int)(self - fibers);
     do
     {
         i += step;
-        if (i < 0 || i >= threads)
+        if (i < rank * threads || i >= (rank + 1) * threads)
         {
             step = next_random() & 1 ? 1 : -1;
-            i = step > 0 ? 0 : threads - 1;
+            rank = (rank + 1) % ranks;
+            map_rank(rank);
+            i = step > 0 ? rank * threads : (rank + 1) * threads - 1;
             if (!copies.empty() && next_random() % 2 == 0)
             {
                 end_copy(next_random() % copies.size());
@@ -172,7 +270,9 @@ void run_thread()
     kernel(argument);
     self->done = true;
     emulated_progress();
-    if (--live == 0)
+    live[self->rank]--;
+    end_cluster_barrier();
+    if (live_in_cluster() == 0)
     {
         void *unused;
         emulated_switch(&unused, host_stack);
@@ -181,18 +281,24 @@ void run_thread()
     resume(next_fiber());
 }
 
-void run_block(int x, int y, int z, const int (&grid)[3], size_t shared_bytes)
+/// Blocks x to x + ranks - 1, which are a cluster or one block.
+void run_blocks(int x, int y, int z, const int (&grid)[3], size_t shared_bytes)
 {
-    memset(shared_memory, 0xFF, shared_bytes);
     memset(barriers, 0, sizeof barriers);
-    live = threads;
+    cluster_barrier = {};
     idle = 0;
-    for (int i = 0; i < threads; i++)
+    for (int rank = 0; rank < ranks; rank++)
+    {
+        memset(memory_of(rank), 0xFF, shared_bytes);
+        live[rank] = threads;
+    }
+
+    for (int i = 0; i < ranks * threads; i++)
     {
         Fiber &fiber = fibers[i];
-        fiber.thread = {i, threads, {x, y, z}, {grid[0], grid[1], grid[2]}};
-        fiber.done = false;
-        fiber.waits_for = nullptr;
+        fiber = {};
+        fiber.rank = i / threads;
+        fiber.thread = {i % threads, threads, {x + fiber.rank, y, z}, {grid[0], grid[1], grid[2]}};
         auto *top = (uint64_t *)(stacks + (size_t)(i + 1) * StackBytes);
         *--top = 0;                    // run_thread never returns; keeps the stack aligned as after a call
         *--top = (uint64_t)&run_thread;
@@ -204,11 +310,12 @@ void run_block(int x, int y, int z, const int (&grid)[3], size_t shared_bytes)
         fiber.stack_pointer = top;
     }
 
-    for (Warp &warp : warps)
+    for (int i = 0; i < (ranks * threads + WarpSize - 1) / WarpSize; i++)
     {
-        warp.arrived = 0;
+        warps[i].arrived = 0;
     }
 
+    map_rank(0);
     step = next_random() & 1 ? 1 : -1;
     self = step > 0 ? &fibers[0] : &fibers[threads - 1];
     emulated_self = &self->thread;
@@ -221,9 +328,20 @@ void run_block(int x, int y, int z, const int (&grid)[3], size_t shared_bytes)
 }
 }
 
-int emulated_live() { return live; }
+int emulated_live() { return live[self->rank]; }
 
 void emulated_progress() { idle = 0; }
+
+void emulated_cluster_arrive()
+{
+    self->cluster_generation = cluster_barrier.generation;
+    cluster_barrier.arrived++;
+    end_cluster_barrier();
+}
+
+void emulated_cluster_wait() { emulated_wait(&cluster_barrier.generation, self->cluster_generation); }
+
+unsigned char *emulated_cluster_memory(int rank) { return memory_of(rank); }
 
 void emulated_wait(const volatile uint8_t *byte, uint8_t value)
 {
@@ -238,7 +356,7 @@ void emulated_wait(const volatile uint8_t *byte, uint8_t value)
 
 int emulated_barrier(int id, int count, bool condition)
 {
-    Barrier &barrier = barriers[id];
+    Barrier &barrier = barriers[self->rank][id];
     uint8_t generation = barrier.generation;
     barrier.conditions += condition;
     if (++barrier.arrived == count)
@@ -255,7 +373,7 @@ int emulated_barrier(int id, int count, bool condition)
 
 const uint32_t (*emulated_exchange(const uint32_t *words, int count))[EmulatedWords]
 {
-    int index = self->thread.index;
+    int index = (int)(self - fibers);
     Warp &warp = warps[index / WarpSize];
     uint8_t generation = warp.generation;
     memcpy(warp.words[generation & 1][index % WarpSize], words, count * sizeof(uint32_t));
@@ -278,38 +396,52 @@ void emulated_copy(unsigned to, const void *global, unsigned bytes, unsigned bar
         abort();
     }
 
-    copies.push_back({to, global, bytes, barrier});
+    copies.push_back({self->rank, to, global, bytes, barrier, nullptr, 0, 0});
+}
+
+void emulated_copy_box(unsigned to, const EmulatedMap *map, int col, int row, unsigned barrier)
+{
+    unsigned bytes = map->box_rows * 128;
+    if (map->box_cols != 64 || to % 1024 != 0 || to + bytes > SharedBytes)
+    {
+        fprintf(stderr, "emulated GPU: %s: a box of %u rows of %u to %u that the copy engine would refuse or swizzle otherwise\n", kernel_name, map->box_rows, map->box_cols, to);
+        abort();
+    }
+
+    copies.push_back({self->rank, to, nullptr, bytes, barrier, map, col, row});
 }
 
 /// Of the driver: runs a grid. function takes the address of the kernel's parameter.
 extern "C" __attribute__((visibility("default"))) void emulated_run(
-    const char *name, void (*function)(const void *), const void *parameter, int grid_x, int grid_y, int grid_z, int block_threads, size_t shared_bytes)
+    const char *name, void (*function)(const void *), const void *parameter, int grid_x, int grid_y, int grid_z, int block_threads, int cluster, size_t shared_bytes)
 {
     static std::mutex turn;
     std::lock_guard<std::mutex> lock(turn);
-    if (block_threads < 1 || block_threads > MaxThreads || block_threads % WarpSize != 0 || shared_bytes > SharedBytes)
+    if (block_threads < 1 || block_threads > MaxThreads || block_threads % WarpSize != 0 || cluster < 1 || cluster > MaxRanks || grid_x % cluster != 0 || shared_bytes > SharedBytes)
     {
-        fprintf(stderr, "emulated GPU: %s: %d threads, %zu bytes of shared memory\n", name, block_threads, shared_bytes);
+        fprintf(stderr, "emulated GPU: %s: %d threads, clusters of %d, %zu bytes of shared memory\n", name, block_threads, cluster, shared_bytes);
         abort();
     }
 
     if (!stacks)
     {
-        stacks = (unsigned char *)mmap(nullptr, MaxThreads * StackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        stacks = (unsigned char *)mmap(nullptr, MaxFibers * StackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     }
 
     kernel = function;
     kernel_name = name;
     argument = parameter;
     threads = block_threads;
+    ranks = cluster;
+    make_memories();
     int grid[3] = {grid_x, grid_y, grid_z};
     for (int z = 0; z < grid_z; z++)
     {
         for (int y = 0; y < grid_y; y++)
         {
-            for (int x = 0; x < grid_x; x++)
+            for (int x = 0; x < grid_x; x += ranks)
             {
-                run_block(x, y, z, grid, shared_bytes);
+                run_blocks(x, y, z, grid, shared_bytes);
             }
         }
     }

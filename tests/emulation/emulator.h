@@ -30,3 +30,19 @@ const uint32_t (*emulated_exchange(const uint32_t *words, int count))[EmulatedWo
 
 /// A copy that comes to its end some time later; barrier: where that is reported, in shared memory.
 void emulated_copy(unsigned shared, const void *global, unsigned bytes, unsigned barrier);
+
+/// The same of a box of a matrix in rows of 64 bfloat16, which lie in shared memory as the swizzle of 128 bytes has them. map: as the
+/// stand-in for the driver writes it.
+struct EmulatedMap
+{
+    const unsigned char *address;
+    uint64_t cols, rows, row_bytes;
+    uint32_t box_cols, box_rows;
+};
+
+void emulated_copy_box(unsigned shared, const EmulatedMap *map, int col, int row, unsigned barrier);
+
+/// Of a cluster: the barrier of all its threads, and the shared memory of one of its blocks.
+void emulated_cluster_arrive();
+void emulated_cluster_wait();
+unsigned char *emulated_cluster_memory(int rank);

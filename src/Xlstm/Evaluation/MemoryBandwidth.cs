@@ -17,6 +17,7 @@ public sealed record MemoryBandwidth(long BufferBytes, double Best, double Media
     public const long TrustedBytes = 2L << 30;
 
     private const long SmallestBytes = 64L << 20;
+
     /// <summary>Passes that are timed.</summary>
     internal const int Passes = 7;
 

@@ -157,16 +157,17 @@ EXPORT int cuStreamSynchronize(void *stream) { (void)stream; BEGIN return 0; }
 EXPORT int cuStreamWaitEvent(void *stream, void *event, unsigned flags) { (void)stream, (void)event, (void)flags; BEGIN return 0; }
 
 // A kernel: found in a module, started with a copy of its parameter. A graph: what was started while a stream was captured.
-typedef void (*Run)(const char *name, void (*function)(const void *), const void *parameter, int x, int y, int z, int threads, size_t shared);
+typedef void (*Run)(const char *name, void (*function)(const void *), const void *parameter, int x, int y, int z, int threads, int cluster, size_t shared);
 typedef struct { char name[128]; void (*function)(const void *); Run run; size_t bytes; } Kernel;
 typedef struct { uint32_t grid[3], block[3], shared; void *stream, *attributes; uint32_t attribute_count; } Config;
-typedef struct Start { struct Start *next; Kernel *kernel; Config config; unsigned char parameter[]; } Start;
+typedef struct { int id, padding, x, y, z, rest[13]; } Attribute;
+typedef struct Start { struct Start *next; Kernel *kernel; Config config; int cluster; unsigned char parameter[]; } Start;
 typedef struct { Start *first, **end; } Graph;
 static _Thread_local Graph *captured;
 
 static void start(const Start *s)
 {
-    s->kernel->run(s->kernel->name, s->kernel->function, s->parameter, s->config.grid[0], s->config.grid[1], s->config.grid[2], s->config.block[0], s->config.shared);
+    s->kernel->run(s->kernel->name, s->kernel->function, s->parameter, s->config.grid[0], s->config.grid[1], s->config.grid[2], s->config.block[0], s->cluster, s->config.shared);
 }
 
 static Graph *new_graph(void)
@@ -176,11 +177,12 @@ static Graph *new_graph(void)
     return graph;
 }
 
-static void add(Graph *graph, Kernel *kernel, const Config *config, const void *parameter)
+static void add(Graph *graph, Kernel *kernel, const Config *config, int cluster, const void *parameter)
 {
     Start *s = calloc(1, sizeof *s + kernel->bytes);
     s->kernel = kernel;
     s->config = *config;
+    s->cluster = cluster;
     memcpy(s->parameter, parameter, kernel->bytes);
     *graph->end = s;
     graph->end = &s->next;
@@ -217,7 +219,7 @@ EXPORT int cuGraphInstantiateWithFlags(void **executable, void *graph, uint64_t 
     (void)flags;
     BEGIN
     Graph *copy = new_graph();
-    for (Start *s = ((Graph *)graph)->first; s; s = s->next) add(copy, s->kernel, &s->config, s->parameter);
+    for (Start *s = ((Graph *)graph)->first; s; s = s->next) add(copy, s->kernel, &s->config, s->cluster, s->parameter);
     at(&executables, 1);
     *executable = copy;
     return 0;
@@ -276,10 +278,13 @@ EXPORT int cuModuleGetFunction(void **function, void *module, const char *name)
     return kernel->function ? 0 : 500;
 }
 EXPORT int cuFuncSetAttribute(void *function, int attribute, int value) { (void)function, (void)attribute, (void)value; BEGIN return 0; }
+// As EmulatedMap of tests/emulation/emulator.h.
 EXPORT int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, uint64_t address, const uint64_t *lengths, const uint64_t *strides, const unsigned *box, const unsigned *steps, int interleave, int swizzle, int promotion, int outside)
 {
-    (void)map, (void)type, (void)rank, (void)address, (void)lengths, (void)strides, (void)box, (void)steps, (void)interleave, (void)swizzle, (void)promotion, (void)outside;
+    (void)type, (void)rank, (void)steps, (void)interleave, (void)swizzle, (void)promotion, (void)outside;
     BEGIN
+    struct { uint64_t address, cols, rows, row_bytes; uint32_t box_cols, box_rows; } description = {address, lengths[0], lengths[1], strides[0], box[0], box[1]};
+    memcpy(map, &description, sizeof description);
     return 0;
 }
 EXPORT int cuLaunchKernelEx(const void *config, void *function, void **parameters, void **extra)
@@ -288,7 +293,14 @@ EXPORT int cuLaunchKernelEx(const void *config, void *function, void **parameter
     BEGIN
     if (!kernels[0]) return 0;
     Graph *graph = captured ? captured : new_graph();
-    add(graph, function, config, parameters[0]);
+    const Config *c = config;
+    int cluster = 1;
+    for (uint32_t i = 0; i < c->attribute_count; i++)
+    {
+        const Attribute *attribute = (const Attribute *)c->attributes + i;
+        if (attribute->id == 4) cluster = attribute->x;
+    }
+    add(graph, function, c, cluster, parameters[0]);
     if (!captured)
     {
         start(graph->first);

@@ -8,6 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <vector>
+#ifdef EMULATED_RACES
+#include "races.h"
+#endif
 
 constexpr size_t SharedBytes = 228 << 10;
 
@@ -43,6 +46,10 @@ struct Copy
     unsigned bytes, barrier;
     const EmulatedMap *map; // null: bytes
     int col, row;
+#ifdef EMULATED_RACES
+    int fiber;
+    Clocks known; // when it was started
+#endif
 };
 
 struct Fiber
@@ -115,6 +122,21 @@ struct MemoryBarrier // 8 bytes of shared memory
     int16_t pending;
     uint8_t count, phase;
 };
+
+// What is known where threads meet, for races.h; nothing where races are not looked for. Barriers are never forgotten: who knew of the last turn of one
+// knows of it still, so that a race may be missed, but none invented.
+#ifdef EMULATED_RACES
+Races races;
+Clocks of_warp[MaxFibers / WarpSize], of_barrier[MaxRanks][Barriers], of_cluster;
+
+void tell(Clocks &place) { races.release((int)(self - fibers), place); }
+void learn(const Clocks &place) { races.acquire((int)(self - fibers), place); }
+#define TELL(place) tell(place)
+#define LEARN(place) learn(place)
+#else
+#define TELL(place) (void)0
+#define LEARN(place) (void)0
+#endif
 
 unsigned char *memory_of(int rank) { return ranks == 1 ? shared_memory : memories[rank]; }
 
@@ -195,6 +217,19 @@ void end_copy(size_t i)
         barrier->pending = barrier->count;
     }
 
+#ifdef EMULATED_RACES
+    races.access(copy.fiber, copy.known, copy.rank, copy.shared, copy.bytes, true);
+    Clocks &place = races.memory_barrier(copy.rank, copy.barrier);
+    if (place.size() < copy.known.size())
+    {
+        place.resize(copy.known.size());
+    }
+
+    for (size_t k = 0; k < copy.known.size(); k++)
+    {
+        place[k] = place[k] > copy.known[k] ? place[k] : copy.known[k];
+    }
+#endif
     emulated_progress();
 }
 
@@ -316,6 +351,23 @@ void run_blocks(int x, int y, int z, const int (&grid)[3], size_t shared_bytes)
     }
 
     map_rank(0);
+#ifdef EMULATED_RACES
+    races.begin(kernel_name, ranks * threads, ranks, shared_bytes);
+    for (Clocks &clocks : of_warp)
+    {
+        clocks.clear();
+    }
+
+    for (auto &of_rank : of_barrier)
+    {
+        for (Clocks &clocks : of_rank)
+        {
+            clocks.clear();
+        }
+    }
+
+    of_cluster.clear();
+#endif
     step = next_random() & 1 ? 1 : -1;
     self = step > 0 ? &fibers[0] : &fibers[threads - 1];
     emulated_self = &self->thread;
@@ -332,18 +384,9 @@ int emulated_live() { return live[self->rank]; }
 
 void emulated_progress() { idle = 0; }
 
-void emulated_cluster_arrive()
+namespace
 {
-    self->cluster_generation = cluster_barrier.generation;
-    cluster_barrier.arrived++;
-    end_cluster_barrier();
-}
-
-void emulated_cluster_wait() { emulated_wait(&cluster_barrier.generation, self->cluster_generation); }
-
-unsigned char *emulated_cluster_memory(int rank) { return memory_of(rank); }
-
-void emulated_wait(const volatile uint8_t *byte, uint8_t value)
+void wait(const volatile uint8_t *byte, uint8_t value)
 {
     if (*byte == value)
     {
@@ -353,11 +396,59 @@ void emulated_wait(const volatile uint8_t *byte, uint8_t value)
         self->waits_for = nullptr;
     }
 }
+}
+
+void emulated_cluster_arrive()
+{
+    TELL(of_cluster);
+    self->cluster_generation = cluster_barrier.generation;
+    cluster_barrier.arrived++;
+    end_cluster_barrier();
+}
+
+void emulated_cluster_wait()
+{
+    wait(&cluster_barrier.generation, self->cluster_generation);
+    LEARN(of_cluster);
+}
+
+void emulated_warp_meet()
+{
+    TELL(of_warp[(self - fibers) / WarpSize]);
+    uint32_t nothing = 0;
+    emulated_exchange(&nothing, 1);
+    LEARN(of_warp[(self - fibers) / WarpSize]);
+}
+
+void emulated_memory_barrier_init(unsigned barrier, unsigned count) { *(MemoryBarrier *)(shared_memory + barrier) = {0, (int16_t)count, (uint8_t)count, 0}; }
+
+void emulated_memory_barrier_arrive(unsigned barrier, unsigned expected_bytes)
+{
+    TELL(races.memory_barrier(self->rank, barrier));
+    auto *b = (MemoryBarrier *)(shared_memory + barrier);
+    b->bytes += (int32_t)expected_bytes;
+    if (--b->pending == 0 && b->bytes == 0)
+    {
+        b->phase ^= 1;
+        b->pending = b->count;
+    }
+
+    emulated_progress();
+}
+
+void emulated_memory_barrier_wait(unsigned barrier, unsigned parity)
+{
+    wait(&((MemoryBarrier *)(shared_memory + barrier))->phase, (uint8_t)parity);
+    LEARN(races.memory_barrier(self->rank, barrier));
+}
+
+unsigned char *emulated_cluster_memory(int rank) { return memory_of(rank); }
 
 int emulated_barrier(int id, int count, bool condition)
 {
     Barrier &barrier = barriers[self->rank][id];
     uint8_t generation = barrier.generation;
+    TELL(of_barrier[self->rank][id]);
     barrier.conditions += condition;
     if (++barrier.arrived == count)
     {
@@ -367,7 +458,8 @@ int emulated_barrier(int id, int count, bool condition)
         emulated_progress();
     }
 
-    emulated_wait(&barrier.generation, generation);
+    wait(&barrier.generation, generation);
+    LEARN(of_barrier[self->rank][id]);
     return barrier.result[generation & 1];
 }
 
@@ -384,8 +476,20 @@ const uint32_t (*emulated_exchange(const uint32_t *words, int count))[EmulatedWo
         emulated_progress();
     }
 
-    emulated_wait(&warp.generation, generation);
+    wait(&warp.generation, generation);
     return warp.words[generation & 1];
+}
+
+namespace
+{
+void start(Copy copy)
+{
+#ifdef EMULATED_RACES
+    copy.fiber = (int)(self - fibers);
+    copy.known = races.now(copy.fiber);
+#endif
+    copies.push_back(copy);
+}
 }
 
 void emulated_copy(unsigned to, const void *global, unsigned bytes, unsigned barrier)
@@ -396,7 +500,7 @@ void emulated_copy(unsigned to, const void *global, unsigned bytes, unsigned bar
         abort();
     }
 
-    copies.push_back({self->rank, to, global, bytes, barrier, nullptr, 0, 0});
+    start({self->rank, to, global, bytes, barrier, nullptr, 0, 0});
 }
 
 void emulated_copy_box(unsigned to, const EmulatedMap *map, int col, int row, unsigned barrier)
@@ -408,7 +512,7 @@ void emulated_copy_box(unsigned to, const EmulatedMap *map, int col, int row, un
         abort();
     }
 
-    copies.push_back({self->rank, to, nullptr, bytes, barrier, map, col, row});
+    start({self->rank, to, nullptr, bytes, barrier, map, col, row});
 }
 
 /// Of the driver: runs a grid. function takes the address of the kernel's parameter.
@@ -446,3 +550,61 @@ extern "C" __attribute__((visibility("default"))) void emulated_run(
         }
     }
 }
+
+#ifdef EMULATED_RACES
+namespace
+{
+void accessed(const void *address, size_t bytes, bool write)
+{
+    size_t offset = (size_t)((const unsigned char *)address - shared_memory);
+    if (offset < SharedBytes)
+    {
+        int fiber = (int)(self - fibers);
+        races.access(fiber, races.now(fiber), self->rank, offset, bytes, write);
+    }
+}
+}
+
+// What ThreadSanitizer's instrumentation calls.
+#define SIZES(X) X(1) X(2) X(4) X(8) X(16)
+#define ACCESS(size) \
+    extern "C" void __tsan_read##size(void *p) { accessed(p, size, false); } \
+    extern "C" void __tsan_write##size(void *p) { accessed(p, size, true); } \
+    extern "C" void __tsan_unaligned_read##size(void *p) { accessed(p, size, false); } \
+    extern "C" void __tsan_unaligned_write##size(void *p) { accessed(p, size, true); } \
+    extern "C" void __tsan_read_write##size(void *p) { accessed(p, size, true); } \
+    extern "C" void __tsan_unaligned_read_write##size(void *p) { accessed(p, size, true); }
+SIZES(ACCESS)
+
+extern "C"
+{
+void __tsan_init() {}
+void __tsan_func_entry(void *) {}
+void __tsan_func_exit() {}
+void *__tsan_memcpy(void *to, const void *from, size_t bytes)
+{
+    accessed(from, bytes, false);
+    accessed(to, bytes, true);
+    return memcpy(to, from, bytes);
+}
+void *__tsan_memset(void *to, int value, size_t bytes)
+{
+    accessed(to, bytes, true);
+    return memset(to, value, bytes);
+}
+void *__tsan_memmove(void *to, const void *from, size_t bytes)
+{
+    accessed(from, bytes, false);
+    accessed(to, bytes, true);
+    return memmove(to, from, bytes);
+}
+uint32_t __tsan_atomic32_fetch_add(volatile uint32_t *p, uint32_t value, int) { return __atomic_fetch_add(p, value, __ATOMIC_SEQ_CST); }
+uint64_t __tsan_atomic64_load(const volatile uint64_t *p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+int __tsan_atomic64_compare_exchange_strong(volatile uint64_t *p, uint64_t *seen, uint64_t value, int, int) { return __atomic_compare_exchange_n(p, seen, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); }
+uint64_t __tsan_atomic64_compare_exchange_val(volatile uint64_t *p, uint64_t seen, uint64_t value, int, int)
+{
+    __atomic_compare_exchange_n(p, &seen, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    return seen;
+}
+}
+#endif

@@ -12,9 +12,6 @@ struct EmulatedThread
 extern "C" unsigned char *const emulated_shared; // the block's dynamic shared memory
 extern EmulatedThread *emulated_self;
 
-/// Waits, while others run, as long as a byte that they change has a value.
-void emulated_wait(const volatile uint8_t *byte, uint8_t value);
-
 /// Something has moved on: who finds that nothing does any more is in a deadlock.
 void emulated_progress();
 
@@ -27,6 +24,14 @@ int emulated_live();
 /// Lays words before the other lanes of the warp and waits for all; returns all lanes' words, [32][Words].
 constexpr int EmulatedWords = 8;
 const uint32_t (*emulated_exchange(const uint32_t *words, int count))[EmulatedWords];
+
+/// Waits for all lanes of the warp and, as none of the above, for what they have written.
+void emulated_warp_meet();
+
+/// Barriers in shared memory, by their addresses there.
+void emulated_memory_barrier_init(unsigned barrier, unsigned count);
+void emulated_memory_barrier_arrive(unsigned barrier, unsigned expected_bytes);
+void emulated_memory_barrier_wait(unsigned barrier, unsigned parity);
 
 /// A copy that comes to its end some time later; barrier: where that is reported, in shared memory.
 void emulated_copy(unsigned shared, const void *global, unsigned bytes, unsigned barrier);

@@ -37,11 +37,7 @@ __device__ void let_next_start() {}
 
 __device__ void __syncthreads() { emulated_barrier(0, emulated_live()); }
 __device__ int count_threads(bool condition) { return emulated_barrier(0, emulated_live(), condition); }
-__device__ void warp_meet()
-{
-    uint nothing = 0;
-    emulated_exchange(&nothing, 1);
-}
+__device__ void warp_meet() { emulated_warp_meet(); }
 
 __device__ float bits_to_float(uint bits) { return __builtin_bit_cast(float, bits); }
 __device__ uint float_to_bits(float value) { return __builtin_bit_cast(uint, value); }

@@ -6,8 +6,9 @@ __device__ ulong tile_descriptor(uint shared) { return (shared & 0x3FFFF) >> 4; 
 __device__ void wgmma_begin() {}
 __device__ void wgmma_commit() {}
 
+/// The warp waits as one: what its lanes have read here, the tensor cores have read for all of them.
 template <int Pending>
-__device__ void wgmma_wait() {}
+__device__ void wgmma_wait() { emulated_warp_meet(); }
 
 /// Element k of a row of a tile: rows of 128 bytes, the 16 bytes within them by the swizzle of the copy engine.
 inline float element_of_tile(ulong descriptor, int row, int k)

@@ -1,6 +1,7 @@
 // Runs kernels on the host: a block of threads, or a cluster of them, after the other, threads as fibers. Shared memory starts as garbage, threads run in an
 // order that changes from round to round, copies of the copy engine end late and in any order, and a kernel in which nothing moves any more ends the process.
 #include "emulator.h"
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -82,6 +83,16 @@ long idle;
 uint32_t random_state = 1;
 const char *kernel_name;
 
+[[noreturn]] __attribute__((format(printf, 1, 2))) void fail(const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    fprintf(stderr, "emulated GPU: %s: ", kernel_name);
+    vfprintf(stderr, format, values);
+    fputc('\n', stderr);
+    abort();
+}
+
 uint32_t next_random()
 {
     random_state = random_state * 1664525u + 1013904223u;
@@ -121,6 +132,19 @@ struct MemoryBarrier // 8 bytes of shared memory
     int32_t bytes;
     int16_t pending;
     uint8_t count, phase;
+
+    void change(int arrivals, int32_t expected_bytes)
+    {
+        bytes += expected_bytes;
+        pending -= (int16_t)arrivals;
+        if (pending == 0 && bytes == 0)
+        {
+            phase ^= 1;
+            pending = count;
+        }
+
+        emulated_progress();
+    }
 };
 
 // What is known where threads meet, for races.h; nothing where races are not looked for. Barriers are never forgotten: who knew of the last turn of one
@@ -147,8 +171,7 @@ void map_rank(int rank)
     {
         if (mmap(shared_memory, SharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, files[rank], 0) == MAP_FAILED)
         {
-            perror("emulated GPU");
-            abort();
+            fail("no memory for a cluster: %m");
         }
 
         mapped = rank;
@@ -165,8 +188,7 @@ void make_memories()
             void *memory = files[rank] >= 0 && ftruncate(files[rank], SharedBytes) == 0 ? mmap(nullptr, SharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED, files[rank], 0) : MAP_FAILED;
             if (memory == MAP_FAILED)
             {
-                perror("emulated GPU");
-                abort();
+                fail("no memory for a cluster: %m");
             }
 
             memories[rank] = (unsigned char *)memory;
@@ -209,28 +231,11 @@ void end_copy(size_t i)
         memcpy(memory + copy.shared, copy.global, copy.bytes);
     }
 
-    auto *barrier = (MemoryBarrier *)(memory + copy.barrier);
-    barrier->bytes -= (int32_t)copy.bytes;
-    if (barrier->pending == 0 && barrier->bytes == 0)
-    {
-        barrier->phase ^= 1;
-        barrier->pending = barrier->count;
-    }
-
+    ((MemoryBarrier *)(memory + copy.barrier))->change(0, -(int32_t)copy.bytes);
 #ifdef EMULATED_RACES
     races.access(copy.fiber, copy.known, copy.rank, copy.shared, copy.bytes, true);
-    Clocks &place = races.memory_barrier(copy.rank, copy.barrier);
-    if (place.size() < copy.known.size())
-    {
-        place.resize(copy.known.size());
-    }
-
-    for (size_t k = 0; k < copy.known.size(); k++)
-    {
-        place[k] = place[k] > copy.known[k] ? place[k] : copy.known[k];
-    }
+    join(races.memory_barrier(copy.rank, copy.barrier), copy.known);
 #endif
-    emulated_progress();
 }
 
 int live_in_cluster()
@@ -257,8 +262,7 @@ void end_cluster_barrier()
 
 [[noreturn]] void deadlock()
 {
-    fprintf(stderr, "emulated GPU: nothing moves any more in %s, block (%d, %d, %d): %d of %d threads have not ended\n", kernel_name, self->thread.block[0], self->thread.block[1], self->thread.block[2], live_in_cluster(), ranks * threads);
-    abort();
+    fail("nothing moves any more in block (%d, %d, %d): %d of %d threads have not ended", self->thread.block[0], self->thread.block[1], self->thread.block[2], live_in_cluster(), ranks * threads);
 }
 
 void resume(Fiber *next)
@@ -374,8 +378,7 @@ void run_blocks(int x, int y, int z, const int (&grid)[3], size_t shared_bytes)
     emulated_switch(&host_stack, self->stack_pointer);
     if (!copies.empty())
     {
-        fprintf(stderr, "emulated GPU: %s ended before %zu of its copies\n", kernel_name, copies.size());
-        abort();
+        fail("ended before %zu of its copies", copies.size());
     }
 }
 }
@@ -425,15 +428,7 @@ void emulated_memory_barrier_init(unsigned barrier, unsigned count) { *(MemoryBa
 void emulated_memory_barrier_arrive(unsigned barrier, unsigned expected_bytes)
 {
     TELL(races.memory_barrier(self->rank, barrier));
-    auto *b = (MemoryBarrier *)(shared_memory + barrier);
-    b->bytes += (int32_t)expected_bytes;
-    if (--b->pending == 0 && b->bytes == 0)
-    {
-        b->phase ^= 1;
-        b->pending = b->count;
-    }
-
-    emulated_progress();
+    ((MemoryBarrier *)(shared_memory + barrier))->change(1, (int32_t)expected_bytes);
 }
 
 void emulated_memory_barrier_wait(unsigned barrier, unsigned parity)
@@ -496,8 +491,7 @@ void emulated_copy(unsigned to, const void *global, unsigned bytes, unsigned bar
 {
     if (bytes % 16 != 0 || to % 16 != 0 || (uintptr_t)global % 16 != 0 || to + bytes > SharedBytes)
     {
-        fprintf(stderr, "emulated GPU: %s: a copy of %u bytes to %u that the copy engine would refuse\n", kernel_name, bytes, to);
-        abort();
+        fail("a copy of %u bytes to %u that the copy engine would refuse", bytes, to);
     }
 
     start({self->rank, to, global, bytes, barrier, nullptr, 0, 0});
@@ -508,8 +502,7 @@ void emulated_copy_box(unsigned to, const EmulatedMap *map, int col, int row, un
     unsigned bytes = map->box_rows * 128;
     if (map->box_cols != 64 || to % 1024 != 0 || to + bytes > SharedBytes)
     {
-        fprintf(stderr, "emulated GPU: %s: a box of %u rows of %u to %u that the copy engine would refuse or swizzle otherwise\n", kernel_name, map->box_rows, map->box_cols, to);
-        abort();
+        fail("a box of %u rows of %u to %u that the copy engine would refuse or swizzle otherwise", map->box_rows, map->box_cols, to);
     }
 
     start({self->rank, to, nullptr, bytes, barrier, map, col, row});
@@ -521,10 +514,10 @@ extern "C" __attribute__((visibility("default"))) void emulated_run(
 {
     static std::mutex turn;
     std::lock_guard<std::mutex> lock(turn);
+    kernel_name = name;
     if (block_threads < 1 || block_threads > MaxThreads || block_threads % WarpSize != 0 || cluster < 1 || cluster > MaxRanks || grid_x % cluster != 0 || shared_bytes > SharedBytes)
     {
-        fprintf(stderr, "emulated GPU: %s: %d threads, clusters of %d, %zu bytes of shared memory\n", name, block_threads, cluster, shared_bytes);
-        abort();
+        fail("%d threads, clusters of %d, %zu bytes of shared memory", block_threads, cluster, shared_bytes);
     }
 
     if (!stacks)
@@ -533,7 +526,6 @@ extern "C" __attribute__((visibility("default"))) void emulated_run(
     }
 
     kernel = function;
-    kernel_name = name;
     argument = parameter;
     threads = block_threads;
     ranks = cluster;

@@ -116,57 +116,45 @@ __device__ void copy_async_commit() {}
 template <int Pending>
 __device__ void copy_async_wait() {}
 
-// Fragments: element (row, k) of a and (k, column) of b by the lane and the register that have it.
-__device__ void mma_bf16(float (&d)[4], const uint (&a)[4], uint b0, uint b1)
+/// d += a b, a [16, K], b [K, 8], PerWord neighbours in k to a register: what all of mma's shapes have in common is which lane and register of the
+/// warp have an element. element: takes a register and a place in it.
+template <int K, int PerWord, typename T, typename F>
+__device__ void mma_of_fragments(T (&d)[4], const uint (&a)[4], uint b0, uint b1, F element)
 {
     uint words[6] = {a[0], a[1], a[2], a[3], b0, b1};
     auto all = emulated_exchange(words, 6);
-    int lane = lane_index();
     for (int i = 0; i < 4; i++)
     {
-        int row = lane / 4 + (i / 2) * 8, col = lane % 4 * 2 + i % 2;
-        for (int k = 0; k < 16; k++)
+        int row = lane_index() / 4 + i / 2 * 8, col = lane_index() % 4 * 2 + i % 2;
+        for (int k = 0; k < K; k++)
         {
-            uint of_a = all[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], of_b = all[col * 4 + k % 8 / 2][4 + k / 8];
-            d[i] += bits_to_float(of_a >> k % 2 * 16 << 16) * bits_to_float(of_b >> k % 2 * 16 << 16);
+            int half = k / (K / 2), lane = k % (K / 2) / PerWord;
+            d[i] += element(all[row % 8 * 4 + lane][row / 8 + half * 2], k % PerWord) * element(all[col * 4 + lane][4 + half], k % PerWord);
         }
     }
+}
+
+__device__ void mma_bf16(float (&d)[4], const uint (&a)[4], uint b0, uint b1)
+{
+    mma_of_fragments<16, 2>(d, a, b0, b1, [](uint word, int place) { return bits_to_float(word >> place * 16 << 16); });
 }
 
 __device__ void mma_tf32(float (&d)[4], const uint (&a)[4], const uint (&b)[2])
 {
-    uint words[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
-    auto all = emulated_exchange(words, 6);
-    int lane = lane_index();
-    for (int i = 0; i < 4; i++)
-    {
-        int row = lane / 4 + (i / 2) * 8, col = lane % 4 * 2 + i % 2;
-        for (int k = 0; k < 8; k++)
-        {
-            uint of_a = all[row % 8 * 4 + k % 4][row / 8 + k / 4 * 2], of_b = all[col * 4 + k % 4][4 + k / 4];
-            d[i] += bits_to_float(of_a & ~0x1FFFu) * bits_to_float(of_b & ~0x1FFFu);
-        }
-    }
+    mma_of_fragments<8, 1>(d, a, b[0], b[1], [](uint word, int) { return bits_to_float(word & ~0x1FFFu); });
 }
-
-__device__ uint to_tf32(float value) { return (float_to_bits(value) + 0x1000) & ~0x1FFFu; }
 
 __device__ void mma_bytes(int (&d)[4], const uint (&a)[4], uint2 b, int c)
 {
-    uint words[6] = {a[0], a[1], a[2], a[3], b.x, b.y};
-    auto all = emulated_exchange(words, 6);
-    int lane = lane_index();
-    for (int i = 0; i < 4; i++)
+    for (int &sum : d)
     {
-        int row = lane / 4 + (i / 2) * 8, col = lane % 4 * 2 + i % 2;
-        d[i] = c;
-        for (int k = 0; k < 32; k++)
-        {
-            uint of_a = all[row % 8 * 4 + k % 16 / 4][row / 8 + k / 16 * 2], of_b = all[col * 4 + k % 16 / 4][4 + k / 16];
-            d[i] += (int)(signed char)(of_a >> k % 4 * 8) * (signed char)(of_b >> k % 4 * 8);
-        }
+        sum = c;
     }
+
+    mma_of_fragments<32, 4>(d, a, b.x, b.y, [](uint word, int place) { return (int)(signed char)(word >> place * 8); });
 }
+
+__device__ uint to_tf32(float value) { return (float_to_bits(value) + 0x1000) & ~0x1FFFu; }
 
 __device__ void load_matrices(uint (&r)[4], uint shared)
 {

@@ -3,8 +3,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace
-{
 void join(Clocks &a, const Clocks &b)
 {
     if (a.size() < b.size())
@@ -16,7 +14,6 @@ void join(Clocks &a, const Clocks &b)
     {
         a[i] = std::max(a[i], b[i]);
     }
-}
 }
 
 void Races::begin(const char *kernel, int fibers, int ranks, size_t shared_bytes)

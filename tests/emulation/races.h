@@ -8,6 +8,9 @@
 
 using Clocks = std::vector<uint32_t>; // what is known of each fiber
 
+/// a knows what b knows, too.
+void join(Clocks &a, const Clocks &b);
+
 class Races
 {
 public:

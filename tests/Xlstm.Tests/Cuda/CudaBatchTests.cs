@@ -41,8 +41,8 @@ public class CudaBatchTests
             {
                 if (i < 8)
                 {
-                    worst = Math.Max(worst, RelativeError(expected[i].Logits, logits[i]));
-                    worstState = Math.Max(worstState, RelativeError(expected[i].State, states[i]));
+                    worst = Math.Max(worst, Gpu.RelativeError(expected[i].Logits, logits[i]));
+                    worstState = Math.Max(worstState, Gpu.RelativeError(expected[i].State, states[i]));
                 }
                 else
                 {
@@ -134,18 +134,5 @@ public class CudaBatchTests
         }
 
         return (logits, [.. Enumerable.Range(0, sequences.Length).Select(i => Gpu.StateOf(states[i], config))]);
-    }
-
-    private static double RelativeError(float[] expected, float[] actual)
-    {
-        double difference = 0, length = 0;
-        for (int i = 0; i < expected.Length; i++)
-        {
-            double error = expected[i] - actual[i];
-            difference += error * error;
-            length += (double)expected[i] * expected[i];
-        }
-
-        return Math.Sqrt(difference / length);
     }
 }

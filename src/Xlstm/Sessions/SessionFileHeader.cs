@@ -53,7 +53,7 @@ internal sealed record SessionFileHeader
     public long VectorCount => (long)NumHeads * (QkHeadDim + 1);
 
     /// <summary>Bytes of one block's state.</summary>
-    public long BlockBytes => (MatrixCount * (StateFormat == StateFormat.BFloat16 ? sizeof(ushort) : sizeof(float))) + (VectorCount * sizeof(float));
+    public long BlockBytes => (MatrixCount * StateFormat.MatrixElementSize()) + (VectorCount * sizeof(float));
 
     /// <summary>Bytes of the whole file.</summary>
     public long FileBytes

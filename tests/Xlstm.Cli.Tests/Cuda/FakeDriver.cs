@@ -31,6 +31,16 @@ public sealed class FakeDriver : IDisposable
         return result;
     }
 
+    /// <summary>Runs the tool as <see cref="RunAsync"/> does; asserts that it fails and that one line, which it returns, says why.</summary>
+    internal async Task<(ToolResult Result, string Line)> FailAsync(string expected, string settings, params string[] arguments)
+    {
+        ToolResult result = await RunAsync(settings, arguments);
+        Assert.Equal(1, result.ExitCode);
+        string line = Assert.Single(result.ErrorLines, line => line.StartsWith("xlstm: ", StringComparison.Ordinal));
+        Assert.Contains(expected, line, StringComparison.Ordinal);
+        return (result, line);
+    }
+
     public void Dispose() => _folder.Dispose();
 
     private string? Compile()

@@ -31,7 +31,7 @@ internal sealed class CellStream
 
     /// <summary>Null where the device or the sizes are not for it.</summary>
     public static CellStream? Create(XlstmConfig config, CudaContext context, KernelSet kernels, StateFormat state) =>
-        kernels.CellStream is { } kernel && RowsOfPart(config, state) is > 0 and var rows ? new CellStream(config, context, kernel, ElementSize(state), rows) : null;
+        kernels.CellStream is { } kernel && RowsOfPart(config, state) is > 0 and var rows ? new CellStream(config, context, kernel, state.MatrixElementSize(), rows) : null;
 
     /// <summary><see cref="Parts"/> on a device that has the kernel; 1 where the sizes are not for it.</summary>
     public static int MostParts(XlstmConfig config, StateFormat state) => RowsOfPart(config, state) is > 0 and var rows ? config.QkHeadDim / rows : 1;
@@ -46,12 +46,10 @@ internal sealed class CellStream
         stream.Launch(_cell, _config.NumHeads * Parts, items, Threads, _sharedBytes, arguments);
     }
 
-    private static int ElementSize(StateFormat state) => state == StateFormat.BFloat16 ? sizeof(ushort) : sizeof(float);
-
     /// <summary>Rows of C that a block of threads takes; 0 where the sizes are not for the kernel.</summary>
     private static int RowsOfPart(XlstmConfig config, StateFormat state)
     {
-        int rowBytes = config.VHeadDim * ElementSize(state), vectors = rowBytes / VectorBytes;
+        int rowBytes = config.VHeadDim * state.MatrixElementSize(), vectors = rowBytes / VectorBytes;
         int rows = Math.Min(config.QkHeadDim, PartBytes / rowBytes);
         bool fits = rowBytes % VectorBytes == 0 && vectors is > 0 and <= Threads && Threads % vectors == 0 && config.VHeadDim <= MaxHeadWidth
             && config.VDim == CudaMatrix.Pad(config.VDim) && rows > 0 && config.QkHeadDim % rows == 0 && rows % Copies == 0;

@@ -17,7 +17,7 @@ internal sealed class CudaStateLayout
         (_config, Format) = (config, format);
         MatrixCount = (long)config.NumHeads * config.QkHeadDim * config.VHeadDim;
         VectorCount = (long)config.NumHeads * (config.QkHeadDim + 1);
-        MatrixBytes = MatrixCount * (format == StateFormat.BFloat16 ? sizeof(ushort) : sizeof(float));
+        MatrixBytes = MatrixCount * format.MatrixElementSize();
         VectorOffset = Align(MatrixBytes);
         BlockBytes = Align(VectorOffset + VectorBytes);
     }

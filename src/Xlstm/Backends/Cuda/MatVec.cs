@@ -31,7 +31,10 @@ internal abstract class MatVec
     protected const int StreamHeaderBytes = 1024;
 
     /// <summary>Elements of the input that the threads take at a time: 8 each.</summary>
-    protected const int ColsPerVector = 8 * Threads;
+    protected const int ColsPerVector = Warps * WarpCols;
+
+    /// <summary>Elements of the input that a warp takes at a time.</summary>
+    protected const int WarpCols = 8 * 32;
 
     /// <summary>Bytes in front of the input where there is no copy engine.</summary>
     protected const int ScratchBytes = 128;
@@ -50,14 +53,15 @@ internal abstract class MatVec
     /// <param name="name">"up": what the kernels' names say of the product.</param>
     /// <param name="streams">For what inputs the copy engine's kernel can make this product.</param>
     /// <param name="matrix">A matrix of the size in question.</param>
-    public static MatVec For(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix)
+    /// <param name="wholeCols">Columns of the input that one warp has to take together where the copy engine streams: a head's.</param>
+    public static MatVec For(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix, int wholeCols = WarpCols)
     {
         if (matrix.Stride != matrix.Cols)
         {
             streams = StreamInputs.None; // it has no code for padded rows
         }
 
-        return matrix.IsQuantized ? new QuantizedMatVec(context, kernels, name, streams, matrix) : new PlainMatVec(context, kernels, name, streams, matrix);
+        return matrix.IsQuantized ? new QuantizedMatVec(context, kernels, name, streams, matrix, wholeCols) : new PlainMatVec(context, kernels, name, streams, matrix, wholeCols);
     }
 
     /// <summary>What a product's kernel is told of the one after it.</summary>
@@ -90,10 +94,10 @@ internal sealed class PlainMatVec : MatVec
     private readonly int _blockRows;
 
     /// <inheritdoc cref="MatVec.For"/>
-    public PlainMatVec(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix)
+    public PlainMatVec(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix, int wholeCols)
     {
         _blocks = BlocksPerMultiprocessor * context.Device.Multiprocessors;
-        (int vectors, int rows) = Streams.FirstOrDefault(s => s.Vectors * ColsPerVector >= matrix.Cols);
+        (int vectors, int rows) = Streams.FirstOrDefault(s => s.Vectors * ColsPerVector >= matrix.Cols && s.Vectors * WarpCols % wholeCols == 0);
         if (vectors > 0 && streams >= (vectors <= ShortVectors ? StreamInputs.Short : StreamInputs.Long) && kernels.Stream(name, matrix.Format, vectors) is { } kernel)
         {
             int stageBytes = rows * matrix.Stride * sizeof(ushort);
@@ -134,8 +138,6 @@ internal sealed class QuantizedMatVec : MatVec
 {
     private const int MaxStages = 16;
 
-    private const int ShortVectors = 2;
-
     // stream_quantized_hopper.cu: bytes of a stage.
     private const int Int8StageBytes = 8 * (PackedMatrix.ScaleLine + (2 * PackedMatrix.Int8GroupBytes));
     private const int Int4StageBytes = PackedMatrix.Int4RowBytes + (16 * (PackedMatrix.ScaleLine + (2 * PackedMatrix.Int4GroupBytes)));
@@ -143,7 +145,7 @@ internal sealed class QuantizedMatVec : MatVec
     // Bytes of a group of the input beside its columns: scale and sum.
     private const int GroupScaleBytes = 2 * sizeof(float);
 
-    // stream_quantized_hopper.cu: vectors a thread; those past ShortVectors for long inputs only.
+    // stream_quantized_hopper.cu: vectors a thread.
     private static readonly int[] Streams = [1, 2, 4, 6];
 
     private readonly CudaKernel _kernel;
@@ -153,7 +155,7 @@ internal sealed class QuantizedMatVec : MatVec
     private readonly QuantizedArguments _arguments;
 
     /// <inheritdoc cref="MatVec.For"/>
-    public QuantizedMatVec(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix)
+    public QuantizedMatVec(CudaContext context, KernelSet kernels, string name, StreamInputs streams, CudaMatrix matrix, int wholeCols)
     {
         _blocks = BlocksPerMultiprocessor * context.Device.Multiprocessors;
         int panels = matrix.Parts.Panels;
@@ -161,8 +163,14 @@ internal sealed class QuantizedMatVec : MatVec
         int bytesPerValue = name is "qkvo" or "up" ? 1 : 2; // is_fine of quantized.cuh
         int inputBytes = (matrix.Stride * bytesPerValue) + (matrix.Stride / PackedMatrix.GroupSize * GroupScaleBytes);
         int fixedBytes = inputBytes + (sizeof(float) * Warps * _arguments.BlockPanels * PackedMatrix.PanelRows);
-        int vectors = Streams.FirstOrDefault(v => v * ColsPerVector >= matrix.Cols);
-        if (vectors > 0 && streams >= (vectors <= ShortVectors ? StreamInputs.Short : StreamInputs.Long) && kernels.Stream(name, matrix.Format, vectors) is { } kernel)
+        int vectors = Streams.FirstOrDefault(v => v * ColsPerVector >= matrix.Cols && v * WarpCols % wholeCols == 0);
+        int mostVectors = streams switch
+        {
+            StreamInputs.Long => 6,
+            StreamInputs.Short => name == "out" ? 4 : 2, // wide heads are many vectors
+            _ => 0,
+        };
+        if (vectors > 0 && vectors <= mostVectors && kernels.Stream(name, matrix.Format, vectors) is { } kernel)
         {
             int stageBytes = matrix.Format == WeightFormat.Int8 ? Int8StageBytes : Int4StageBytes;
             int stages = Math.Min(MaxStages, (Math.Min(StreamSharedBytes, context.Device.MaxSharedBytes) - StreamHeaderBytes - fixedBytes) / stageBytes);

@@ -41,12 +41,12 @@ internal sealed unsafe class StepPass : IPass
         _arena = owned.Add(new DeviceArena(_context, _stream, "the workspace of a step", Sizes(config, _stage)));
         _host = owned.Add(new PinnedBuffer(_context, ControlBytes + Floats(logits)));
 
-        // The copy engine's kernel takes a head as whole warps' vectors, and its gates one a block of threads.
+        // The copy engine's kernel takes a head as whole vectors of one warp, and its gates one a block of threads.
         CudaBlockWeights block = _weights.Blocks[0];
         StreamInputs wholeHeads = config.VHeadDim % 256 == 0 ? StreamInputs.Short : StreamInputs.None;
         StreamInputs gatesFit = 2 * config.NumHeads <= _context.Device.Multiprocessors ? StreamInputs.Short : StreamInputs.None;
         _qkvo = MatVec.For(_context, _kernels, "qkvo", gatesFit, block.Qkvo);
-        _out = MatVec.For(_context, _kernels, "out", wholeHeads, block.OutProj);
+        _out = MatVec.For(_context, _kernels, "out", wholeHeads, block.OutProj, config.VHeadDim);
         _up = MatVec.For(_context, _kernels, "up", StreamInputs.Short, block.GateUp);
         _down = MatVec.For(_context, _kernels, "down", StreamInputs.Long, block.ProjDown);
         if (_stage.HasHead)

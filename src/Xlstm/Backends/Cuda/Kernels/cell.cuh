@@ -37,6 +37,33 @@ __device__ void commit_item(const CellCommit& c, int item, int thread, int threa
     }
 }
 
+/// A thread's element of the first item's n and m, where the blocks of threads of a grid share them: fetched early and stored at the end, so that
+/// nothing waits for it.
+struct CommitElement
+{
+    float value = 0;
+    float* place = nullptr;
+
+    __device__ void fetch(const CellCommit& c, int thread)
+    {
+        uint of_n = c.heads * c.dqk, elements = of_n + c.heads;
+        uint first = elements * (uint)block_x() / (uint)grid_x(), end = elements * (uint)(block_x() + 1) / (uint)grid_x(), j = first + thread;
+        if (j < end)
+        {
+            value = j < of_n ? c.new_n[j] : c.new_m[j - of_n];
+            place = c.items[0].state + c.n_offset + j;
+        }
+    }
+
+    __device__ void store() const
+    {
+        if (place)
+        {
+            *place = value;
+        }
+    }
+};
+
 __device__ void commit_cell(const CellCommit& c, int thread, int threads)
 {
     for (int item = 0; item < c.count && c.heads > 0; item++)

@@ -76,8 +76,7 @@ __device__ void mat_mul(const FewArgs& args)
     {
         if (thread_index() > consumers)
         {
-            wait_for_previous();
-            return;
+            return; // not to wait for the kernel in front: the whole warp would
         }
 
         int step = begin, tile = block_y();

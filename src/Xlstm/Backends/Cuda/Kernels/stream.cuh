@@ -9,16 +9,45 @@ constexpr int Warps = Consumers / WarpSize;
 constexpr int Threads = Consumers + WarpSize;
 constexpr int PerVector = 8;
 
-/// Makes the barriers of a ring, a lane a stage: full, then empty. Of the warp that copies.
-__device__ void make_ring(uint full, uint empty, int stages)
+/// A place in a ring of stages that one warp fills and the others empty, each side walking along on its own. Barriers: whether a stage is
+/// full, then whether it is empty, [Longest] each.
+template <int Longest>
+struct Ring
 {
-    if (lane_index() < stages)
+    static constexpr int BarrierBytes = 2 * Longest * 8;
+
+    uint barriers;
+    int stages;
+    int stage = 0;
+    uint parity = 0;
+
+    __device__ Ring(const void* barriers, int stages) : barriers(shared_address(barriers)), stages(stages) {}
+
+    __device__ uint full() const { return barriers + stage * 8; }
+    __device__ uint empty() const { return full() + Longest * 8; }
+
+    /// Makes the stage's barriers.
+    __device__ void make() const
     {
-        barrier_init(full + lane_index() * 8, 1);
-        barrier_init(empty + lane_index() * 8, Warps);
+        barrier_init(full(), 1);
+        barrier_init(empty(), Warps);
         barrier_init_done();
     }
-}
+
+    __device__ void wait_full() const { barrier_wait(full(), parity); }
+
+    /// Not of the first time round, when every stage is empty.
+    __device__ void wait_empty() const { barrier_wait(empty(), parity ^ 1); }
+
+    __device__ void next()
+    {
+        if (++stage == stages)
+        {
+            stage = 0;
+            parity ^= 1;
+        }
+    }
+};
 
 __device__ void consumers_meet() { barrier_of_some<1, Consumers>(); }
 
@@ -83,8 +112,15 @@ struct Eight
     }
 };
 
+/// The first element of a thread's vector i: of all vectors side by side, or of a warp's own ones where a warp has whole heads.
+template <int Vectors, Input Kind>
+__device__ int first_of_vector(int i)
+{
+    return (Kind == HeadsInput ? (warp_index() * Vectors + i) * WarpSize + lane_index() : i * Consumers + thread_index()) * PerVector;
+}
+
 /// What the input's norm multiplies by, which depends on nothing: fetched while the kernel in front is still running, for behind the
-/// weights in memory's queue it would come late. Vector i of a thread is elements 8 (Consumers i + thread) and on.
+/// weights in memory's queue it would come late.
 template <int Vectors, Input Kind>
 struct NormWeights
 {
@@ -95,7 +131,7 @@ struct NormWeights
 #pragma unroll
         for (int i = 0; i < Vectors && Kind != PlainInput; i++)
         {
-            int k = (i * Consumers + thread_index()) * PerVector;
+            int k = first_of_vector<Vectors, Kind>(i);
             if (k < a.cols)
             {
                 weights[i].load(a.norm + k);
@@ -104,7 +140,7 @@ struct NormWeights
     }
 };
 
-/// The input, vector i of a thread being elements 8 (Consumers i + thread) and on; returns what the products are to be multiplied by.
+/// The input, a vector of a thread being 8 elements from first_of_vector on; returns what the products are to be multiplied by.
 template <int Vectors, Input Kind>
 __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& norm, Eight (&x)[Vectors], float* scratch)
 {
@@ -114,7 +150,7 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
 #pragma unroll
     for (int i = 0; i < Vectors; i++)
     {
-        k[i] = (i * Consumers + thread_index()) * PerVector;
+        k[i] = first_of_vector<Vectors, Kind>(i);
         inside[i] = k[i] < a.cols; // the width is a multiple of 8 here, and cols is the width
         x[i] = zero;
     }
@@ -162,7 +198,7 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
     }
     else if constexpr (Kind == HeadsInput)
     {
-        // A head is a whole number of warps' vectors: dv is a multiple of 256.
+        // A head is so many neighbouring vectors of one warp.
         uint dv = (uint)a.width / (uint)a.heads, parts = dv / (WarpSize * PerVector);
         float inverse_dv = fast_reciprocal(dv);
         Eight gates[Vectors];
@@ -176,27 +212,23 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
             }
         }
 
-        auto sums_of_heads = [&](const float (&mine)[Vectors], float* place, float (&of_head)[Vectors])
+        auto sums_of_heads = [&](const float (&mine)[Vectors], float (&of_head)[Vectors])
         {
+            float sums[Vectors];
 #pragma unroll
             for (int i = 0; i < Vectors; i++)
             {
-                float sum = warp_sum(mine[i]);
-                if (lane_index() == 0)
-                {
-                    place[i * Warps + warp_index()] = sum;
-                }
+                sums[i] = warp_sum(mine[i]);
             }
 
-            consumers_meet();
 #pragma unroll
             for (int i = 0; i < Vectors; i++)
             {
-                uint first = (uint)(i * Warps + warp_index()) / parts * parts;
                 of_head[i] = 0;
-                for (uint part = 0; part < parts; part++)
+#pragma unroll
+                for (int j = 0; j < Vectors; j++)
                 {
-                    of_head[i] += place[first + part];
+                    of_head[i] += j / parts == i / parts ? sums[j] : 0.0f;
                 }
             }
         };
@@ -207,7 +239,7 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
             mine[i] = x[i].sum();
         }
 
-        sums_of_heads(mine, scratch, mean);
+        sums_of_heads(mine, mean);
 #pragma unroll
         for (int i = 0; i < Vectors; i++)
         {
@@ -217,7 +249,7 @@ __device__ float load_input(const MatVecArgs& a, NormWeights<Vectors, Kind>& nor
             mine[i] = inside[i] ? x[i].dot(x[i]) : 0.0f;
         }
 
-        sums_of_heads(mine, scratch + Vectors * Warps, variance);
+        sums_of_heads(mine, variance);
 #pragma unroll
         for (int i = 0; i < Vectors; i++)
         {

@@ -21,47 +21,52 @@ __device__ void stream_mat_vec(const StreamArgs& args)
     const MatVecArgs& a = args.product;
     let_next_start();
     uint row_bytes = a.cols * sizeof(bf16), stage_bytes = Rows * row_bytes;
-    ulong* barriers = (ulong*)shared_memory;              // full, then empty, [MaxStages] each
-    float* scratch = (float*)(shared_memory + 128);       // [224]
-    byte* ring = shared_memory + 1024;                    // [stages][Rows][cols]
-    float* partial = (float*)(ring + args.stages * stage_bytes); // [Warps][block_rows]
-    uint full = shared_address(barriers), empty = full + MaxStages * 8;
+    Ring<MaxStages> ring(shared_memory, args.stages);
+    float* scratch = (float*)(shared_memory + ring.BarrierBytes); // [72]
+    byte* pieces = shared_memory + 1024;                          // [stages][Rows][cols]
+    float* partial = (float*)(pieces + args.stages * stage_bytes); // [Warps][block_rows]
 
     // Pairs stay together: gate and up of a unit.
     int pairs = (a.rows + 1) / 2;
     int first = share_start(pairs, block_x()) * 2;
     int last = min_of(a.rows, share_start(pairs, block_x() + 1) * 2);
     int count = last - first, rounds = (count + Rows - 1) / Rows;
-    if (warp_index() == Warps)
+    int copied = 0;
+    auto copy_rows = [&]()
     {
-        make_ring(full, empty, args.stages);
+        uint bytes = min_of(Rows, count - copied * Rows) * row_bytes;
+        barrier_expect(ring.full(), bytes);
+        copy_bulk(shared_address(pieces + ring.stage * stage_bytes), (const byte*)a.weights + (long)first * row_bytes + (long)copied * stage_bytes, bytes, ring.full());
+        ring.next();
+        copied++;
+    };
+    bool copies = warp_index() == Warps;
+    if (copies && lane_index() == 0)
+    {
+        // Weights depend on nothing: the ring fills while the kernel in front is still running. Making barriers takes long, so each
+        // is made when it is needed.
+        while (copied < args.stages && copied < rounds)
+        {
+            ring.make();
+            copy_rows();
+        }
     }
 
     __syncthreads();
-    if (warp_index() == Warps)
+    if (copies)
     {
+        // The other lanes do not wait for the kernel in front: the whole warp would.
         if (lane_index() == 0)
         {
-            const byte* source = (const byte*)a.weights + (long)first * row_bytes;
-            int stage = 0;
-            uint parity = 1; // the first time round every stage is empty
-            for (int round = 0; round < rounds; round++)
+            while (copied < rounds)
             {
-                uint bytes = min_of(Rows, count - round * Rows) * row_bytes;
-                barrier_wait(empty + stage * 8, parity);
-                barrier_expect(full + stage * 8, bytes);
-                copy_bulk(shared_address(ring + stage * stage_bytes), source + (long)round * stage_bytes, bytes, full + stage * 8);
-                if (++stage == args.stages)
-                {
-                    stage = 0;
-                    parity ^= 1;
-                }
+                ring.wait_empty();
+                copy_rows();
             }
 
             fetch_next(a.next);
         }
 
-        wait_for_previous();
         return;
     }
 
@@ -76,6 +81,12 @@ __device__ void stream_mat_vec(const StreamArgs& args)
     NormWeights<Vectors, In> norm;
     norm.fetch(a);
     wait_for_previous();
+    CommitElement commit;
+    if (In == HeadsInput)
+    {
+        commit.fetch(a.commit, thread);
+    }
+
     Eight x[Vectors];
     float scale = load_input<Vectors, In>(a, norm, x, scratch);
     if constexpr (HasGates)
@@ -83,24 +94,22 @@ __device__ void stream_mat_vec(const StreamArgs& args)
         gate.finish(a, x, scale, scratch + 64);
     }
 
-    int stage = 0;
-    uint parity = 0;
     for (int round = 0; round < rounds; round++)
     {
-        barrier_wait(full + stage * 8, parity);
-        const byte* rows = ring + stage * stage_bytes;
+        ring.wait_full();
+        const byte* rows = pieces + ring.stage * stage_bytes;
         float sums[Rows] = {};
 #pragma unroll
         for (int i = 0; i < Vectors; i++)
         {
-            int vector = i * Consumers + thread;
-            if (vector * PerVector < a.cols)
+            int k = first_of_vector<Vectors, In>(i);
+            if (k < a.cols)
             {
 #pragma unroll
                 for (int row = 0; row < Rows; row++)
                 {
                     // Past the last row this reads what an earlier round left; nobody looks at the sum.
-                    uint4 w = *(const uint4*)(rows + row * row_bytes + vector * 16);
+                    uint4 w = *(const uint4*)(rows + row * row_bytes + k * sizeof(bf16));
                     float sum = fma_of(low_half(w.x), x[i].low.x, sums[row]);
                     sum = fma_of(high_half(w.x), x[i].low.y, sum);
                     sum = fma_of(low_half(w.y), x[i].low.z, sum);
@@ -116,7 +125,7 @@ __device__ void stream_mat_vec(const StreamArgs& args)
         warp_meet();
         if (lane_index() == 0)
         {
-            barrier_arrive(empty + stage * 8);
+            barrier_arrive(ring.empty());
         }
 
 #pragma unroll
@@ -129,11 +138,7 @@ __device__ void stream_mat_vec(const StreamArgs& args)
             }
         }
 
-        if (++stage == args.stages)
-        {
-            stage = 0;
-            parity ^= 1;
-        }
+        ring.next();
     }
 
     consumers_meet();
@@ -163,9 +168,9 @@ __device__ void stream_mat_vec(const StreamArgs& args)
         }
     }
 
-    if (In == HeadsInput && block_x() == grid_x() - 1 && a.commit.heads > 0)
+    if (In == HeadsInput)
     {
-        commit_cell(a.commit, thread, Consumers);
+        commit.store();
     }
 }
 

@@ -6,19 +6,18 @@
 
 /// Stages of the longest ring, and the bytes in front of it: barriers and scratch.
 constexpr int LongestRing = 16;
-constexpr int BarrierBytes = 2 * LongestRing * 8;
 constexpr int HeaderBytes = 1024;
 
 extern __shared__ __attribute__((aligned(128))) byte shared_memory[];
 
 /// Rounds the thread's part of the input; four threads have a group.
-template <int Vectors, bool Fine>
+template <int Vectors, Input Kind, bool Fine>
 __device__ void quantize_input(const Eight (&x)[Vectors], int cols, byte* bytes, float2* scales)
 {
 #pragma unroll
     for (int i = 0; i < Vectors; i++)
     {
-        int k = (i * Consumers + thread_index()) * PerVector;
+        int k = first_of_vector<Vectors, Kind>(i);
         float top = max_of(largest(x[i].low), largest(x[i].high)), inverse;
         top = max_of(top, shuffle_xor(top, 1));
         top = max_of(top, shuffle_xor(top, 2));
@@ -57,50 +56,58 @@ __device__ void stream_quantized(const QuantizedArgs& args)
     constexpr bool Fine = is_fine(Out);
     const MatVecArgs& a = args.product;
     let_next_start();
-    ulong* barriers = (ulong*)shared_memory;                       // full, then empty, [LongestRing] each
-    float* scratch = (float*)(shared_memory + BarrierBytes);       // [192]
-    byte* ring = shared_memory + HeaderBytes;                      // [stages][StageBytes]
-    float2* scales = (float2*)(ring + args.stages * StageBytes);   // [cols / 32]
+    Ring<LongestRing> ring(shared_memory, args.stages);
+    float* scratch = (float*)(shared_memory + ring.BarrierBytes);  // [72]
+    byte* pieces = shared_memory + HeaderBytes;                    // [stages][StageBytes]
+    float2* scales = (float2*)(pieces + args.stages * StageBytes); // [cols / 32]
     byte* bytes = (byte*)(scales + a.cols / GroupCols);            // [BytesPerValue][cols]
     float* partial = (float*)(bytes + BytesPerValue<Fine> * a.cols); // [Warps][block_panels][16]
-    uint full = shared_address(barriers), empty = full + LongestRing * 8;
     PanelRange<Out> range(args.parts);
     int pairs = a.cols / PairCols, count = range.count();
     long panel_bytes = W::HeaderBytes + (long)pairs * W::PairBytes;
-    if (warp_index() == Warps)
+    int copied = 0, copied_pairs = 0; // whole panels, and of the next one
+    auto copy_piece = [&]()
     {
-        make_ring(full, empty, args.stages);
+        int header = copied_pairs == 0 ? W::HeaderBytes : 0;
+        const byte* panel = (const byte*)a.weights + range[copied] * panel_bytes;
+        uint length = header + min_of(StagePairs, pairs - copied_pairs) * W::PairBytes;
+        barrier_expect(ring.full(), length);
+        copy_bulk(shared_address(pieces + ring.stage * StageBytes), panel + (W::HeaderBytes - header) + (long)copied_pairs * W::PairBytes, length, ring.full());
+        ring.next();
+        copied_pairs += StagePairs;
+        if (copied_pairs >= pairs)
+        {
+            copied_pairs = 0;
+            copied++;
+        }
+    };
+    bool copies = warp_index() == Warps;
+    if (copies && lane_index() == 0)
+    {
+        // Weights depend on nothing: the ring fills while the kernel in front is still running. Making barriers takes long, so each
+        // is made when it is needed.
+        for (int i = 0; i < args.stages && copied < count; i++)
+        {
+            ring.make();
+            copy_piece();
+        }
     }
 
     __syncthreads();
-    if (warp_index() == Warps)
+    if (copies)
     {
+        // The other lanes do not wait for the kernel in front: the whole warp would.
         if (lane_index() == 0)
         {
-            int stage = 0;
-            uint parity = 1; // the first time round every stage is empty
-            for (int i = 0; i < count; i++)
+            while (copied < count)
             {
-                const byte* source = (const byte*)a.weights + range[i] * panel_bytes;
-                for (int first = 0; first < pairs; first += StagePairs)
-                {
-                    uint length = (first == 0 ? W::HeaderBytes : 0) + min_of(StagePairs, pairs - first) * W::PairBytes;
-                    barrier_wait(empty + stage * 8, parity);
-                    barrier_expect(full + stage * 8, length);
-                    copy_bulk(shared_address(ring + stage * StageBytes), source, length, full + stage * 8);
-                    source += length;
-                    if (++stage == args.stages)
-                    {
-                        stage = 0;
-                        parity ^= 1;
-                    }
-                }
+                ring.wait_empty();
+                copy_piece();
             }
 
             fetch_next(a.next);
         }
 
-        wait_for_previous();
         return;
     }
 
@@ -115,6 +122,12 @@ __device__ void stream_quantized(const QuantizedArgs& args)
     NormWeights<Vectors, In> norm;
     norm.fetch(a);
     wait_for_previous();
+    CommitElement commit;
+    if (In == HeadsInput)
+    {
+        commit.fetch(a.commit, thread);
+    }
+
     float scale, residual = range.residual(a, args.parts, thread);
     {
         Eight x[Vectors];
@@ -124,19 +137,18 @@ __device__ void stream_quantized(const QuantizedArgs& args)
             gate.finish(a, x, scale, scratch + 64);
         }
 
-        quantize_input<Vectors, Fine>(x, a.cols, bytes, scales);
+        quantize_input<Vectors, In, Fine>(x, a.cols, bytes, scales);
     }
 
-    int stage = 0, per_warp = args.block_panels * PanelRows;
-    uint parity = 0;
+    int per_warp = args.block_panels * PanelRows;
     for (int i = 0; i < count; i++)
     {
         PanelScale<W> of_panel;
         RowSum sum = {0, 0};
         for (int first = 0; first < pairs; first += StagePairs)
         {
-            barrier_wait(full + stage * 8, parity);
-            const byte* piece = ring + stage * StageBytes;
+            ring.wait_full();
+            const byte* piece = pieces + ring.stage * StageBytes;
             if (first == 0)
             {
                 of_panel.load(piece);
@@ -156,14 +168,10 @@ __device__ void stream_quantized(const QuantizedArgs& args)
             warp_meet();
             if (lane_index() == 0)
             {
-                barrier_arrive(empty + stage * 8);
+                barrier_arrive(ring.empty());
             }
 
-            if (++stage == args.stages)
-            {
-                stage = 0;
-                parity ^= 1;
-            }
+            ring.next();
         }
 
         float value = of_panel.apply(sum);
@@ -175,9 +183,9 @@ __device__ void stream_quantized(const QuantizedArgs& args)
 
     consumers_meet();
     range.template finish_rows<Warps>(a, args.parts, partial, per_warp, scale, residual, thread, Consumers);
-    if (In == HeadsInput && block_x() == grid_x() - 1 && a.commit.heads > 0)
+    if (In == HeadsInput)
     {
-        commit_cell(a.commit, thread, Consumers);
+        commit.store();
     }
 }
 
@@ -196,10 +204,12 @@ __device__ void stream_quantized(const QuantizedArgs& args)
 
 STREAM_SHORT(stream_qkvo_int8, Int8, NormInput, StoreResult)
 STREAM_SHORT(stream_out_int8, Int8, HeadsInput, AddResult)
+STREAM(stream_out_int8, 4, Int8, HeadsInput, AddResult)
 STREAM_SHORT(stream_up_int8, Int8, NormInput, SwiGluResult)
 STREAM_SHORT(stream_logits_int8, Int8, NormInput, CapResult)
 STREAM_LONG(stream_down_int8, Int8, PlainInput, AddResult)
 STREAM_SHORT(stream_qkvo_int4, Int4, NormInput, StoreResult)
 STREAM_SHORT(stream_out_int4, Int4, HeadsInput, AddResult)
+STREAM(stream_out_int4, 4, Int4, HeadsInput, AddResult)
 STREAM_SHORT(stream_up_int4, Int4, NormInput, SwiGluResult)
 STREAM_LONG(stream_down_int4, Int4, PlainInput, AddResult)

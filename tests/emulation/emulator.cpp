@@ -31,6 +31,7 @@ struct Warp
     uint32_t words[2][WarpSize][EmulatedWords];
     uint8_t generation;
     int arrived;
+    bool waits; // a lane of it, for the kernel in front
 };
 
 struct Barrier
@@ -57,7 +58,7 @@ struct Fiber
 {
     EmulatedThread thread;
     void *stack_pointer;
-    bool done;
+    bool done, has_waited; // for the kernel in front
     const volatile uint8_t *waits_for; // to differ from value
     uint8_t value;
     int rank;
@@ -352,6 +353,7 @@ void run_blocks(int x, int y, int z, const int (&grid)[3], size_t shared_bytes)
     for (int i = 0; i < (ranks * threads + WarpSize - 1) / WarpSize; i++)
     {
         warps[i].arrived = 0;
+        warps[i].waits = false;
     }
 
     map_rank(0);
@@ -475,10 +477,20 @@ const uint32_t (*emulated_exchange(const uint32_t *words, int count))[EmulatedWo
     return warp.words[generation & 1];
 }
 
+void emulated_wait_for_previous()
+{
+    self->has_waited = warps[(self - fibers) / WarpSize].waits = true;
+}
+
 namespace
 {
 void start(Copy copy)
 {
+    if (warps[(self - fibers) / WarpSize].waits && !self->has_waited)
+    {
+        fail("a copy is to start before the kernel in front has ended, but other lanes of its warp wait for that, and with them the warp");
+    }
+
 #ifdef EMULATED_RACES
     copy.fiber = (int)(self - fibers);
     copy.known = races.now(copy.fiber);

@@ -28,6 +28,9 @@ const uint32_t (*emulated_exchange(const uint32_t *words, int count))[EmulatedWo
 /// Waits for all lanes of the warp and, as none of the above, for what they have written.
 void emulated_warp_meet();
 
+/// The kernel in front has always ended here; what is looked for is a lane that would start a copy while others hold up its warp.
+void emulated_wait_for_previous();
+
 /// Barriers in shared memory, by their addresses there.
 void emulated_memory_barrier_init(unsigned barrier, unsigned count);
 void emulated_memory_barrier_arrive(unsigned barrier, unsigned expected_bytes);

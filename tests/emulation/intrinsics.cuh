@@ -32,7 +32,7 @@ __device__ int grid_y() { return emulated_self->grid[1]; }
 __device__ int lane_index() { return thread_index() & (WarpSize - 1); }
 __device__ int warp_index() { return thread_index() / WarpSize; }
 
-__device__ void wait_for_previous() {}
+__device__ void wait_for_previous() { emulated_wait_for_previous(); }
 __device__ void let_next_start() {}
 
 __device__ void __syncthreads() { emulated_barrier(0, emulated_live()); }

@@ -45,8 +45,9 @@ internal abstract class MatVec
     /// <summary>Their shared memory, the same for all kernels of a step.</summary>
     protected const int StreamSharedBytes = 110 << 10;
 
-    /// <summary>What a block of threads of int8 and int4 products has the L2 fetch for the next product; with bfloat16 weights it does not pay.</summary>
-    private const int NextShareBytes = 32 << 10;
+    // What a block of threads has the L2 fetch for the next product; with bfloat16 weights it does not pay.
+    private const int NextInt8Bytes = 8 << 10;
+    private const int NextInt4Bytes = 32 << 10;
 
     /// <param name="context">Where.</param>
     /// <param name="kernels">Its kernels.</param>
@@ -70,7 +71,7 @@ internal abstract class MatVec
         Address = matrix.IsQuantized ? matrix.Address : 0,
         Bytes = matrix.ByteLength,
         Halves = matrix.IsQuantized && matrix.Parts is { Second: > 0, Third: 0 } ? 2 : 1,
-        Share = NextShareBytes,
+        Share = matrix.Format == WeightFormat.Int8 ? NextInt8Bytes : NextInt4Bytes,
     };
 
     /// <summary>Queues a product.</summary>

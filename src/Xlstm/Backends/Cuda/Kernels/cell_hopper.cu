@@ -194,21 +194,17 @@ __device__ void cell_stream(const CellStreamArgs& a)
     int thread = thread_index();
     if (thread == 0)
     {
-        for (int i = 0; i < Copies; i++)
-        {
-            barrier_init(shared_address(barriers + i), 1);
-        }
-
-        barrier_init_done();
-
         // The state was last written a whole step ago: fetching it needs no waiting.
         for (int i = 0; i < Copies; i++)
         {
+            barrier_init(shared_address(barriers + i), 1);
+            barrier_init_done();
             barrier_expect(shared_address(barriers + i), copy_bytes);
             copy_bulk_once(shared_address(tile + i * copy_bytes), (const byte*)c + (long)i * copy_bytes, copy_bytes, shared_address(barriers + i));
         }
     }
 
+    warp_meet(); // other lanes would hold this one up, once they wait for the kernel in front
     float* vectors = state + vectors_offset<S>(a.heads, a.dqk, a.dv);
     float m = vectors[a.heads * a.dqk + head];
     wait_for_previous();

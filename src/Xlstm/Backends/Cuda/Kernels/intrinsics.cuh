@@ -30,7 +30,8 @@ __device__ int lane_index() { return thread_index() & (WarpSize - 1); }
 __device__ int warp_index() { return thread_index() / WarpSize; }
 
 // Programmatic dependent launch (compute capability 9.0): a kernel may start, and fetch weights, while the one before it in
-// the stream is still running; what that one wrote may be touched only after wait_for_previous().
+// the stream is still running; what that one wrote may be touched only after wait_for_previous(). That holds up the whole warp: a lane
+// that is to do something before must have done it, or the others must not wait.
 __device__ void wait_for_previous()
 {
 #if __CUDA_ARCH__ >= 900

@@ -57,21 +57,40 @@ __device__ void mat_mul(const FewArgs& args)
     uint weights_bytes = groups * BoxBytes, stage_bytes = weights_bytes + Tokens * TileCols * 2;
     uint base = (shared_address(shared_memory) + 1023) & ~1023u; // tiles must start there
     uint full = base + args.stages * stage_bytes, empty = full + MaxStages * 8;
-    if (thread_index() == 0)
+    int tile_rows = groups * BoxRows, tiles = (a.rows + tile_rows - 1) / tile_rows;
+    int steps = a.cols / TileCols, rank = block_x(), ranks = grid_x();
+    int begin = steps * rank / ranks, end = steps * (rank + 1) / ranks, ahead = min_of(args.stages, end - begin);
+    int step = begin, tile = block_y(); // that are copied next
+    auto fetch_weights = [&](int stage)
     {
-        for (int stage = 0; stage < args.stages; stage++)
+        uint place = base + stage * stage_bytes;
+        barrier_expect(full + stage * 8, stage_bytes);
+        for (int box = 0; box < groups; box++)
+        {
+            copy_tile_once(place + box * BoxBytes, args.weights_map, step * TileCols, tile * tile_rows + box * BoxRows, full + stage * 8);
+        }
+    };
+    if (thread_index() == consumers)
+    {
+        // Weights depend on nothing: the ring fills while the kernel in front is still running. Making barriers takes long, so each
+        // is made when it is needed.
+        for (int stage = 0; stage < ahead; stage++, step++)
         {
             barrier_init(full + stage * 8, 1);
             barrier_init(empty + stage * 8, consumers / WarpSize);
+            barrier_init_done();
+            fetch_weights(stage);
         }
 
-        barrier_init_done();
+        for (int stage = ahead; stage < args.stages; stage++)
+        {
+            barrier_init(full + stage * 8, 1);
+            barrier_init(empty + stage * 8, consumers / WarpSize);
+            barrier_init_done();
+        }
     }
 
     __syncthreads();
-    int tile_rows = groups * BoxRows, tiles = (a.rows + tile_rows - 1) / tile_rows;
-    int steps = a.cols / TileCols, rank = block_x(), ranks = grid_x();
-    int begin = steps * rank / ranks, end = steps * (rank + 1) / ranks;
     if (thread_index() >= consumers)
     {
         if (thread_index() > consumers)
@@ -79,28 +98,10 @@ __device__ void mat_mul(const FewArgs& args)
             return; // not to wait for the kernel in front: the whole warp would
         }
 
-        int step = begin, tile = block_y();
-        auto fetch_weights = [&](int stage)
-        {
-            uint place = base + stage * stage_bytes;
-            barrier_expect(full + stage * 8, stage_bytes);
-            for (int box = 0; box < groups; box++)
-            {
-                copy_tile_once(place + box * BoxBytes, args.weights_map, step * TileCols, tile * tile_rows + box * BoxRows, full + stage * 8);
-            }
-        };
         auto fetch_input = [&](int stage, int of_step)
         {
             copy_tile(base + stage * stage_bytes + weights_bytes, args.input_map, of_step * TileCols, 0, full + stage * 8);
         };
-
-        // Weights depend on nothing: the ring fills while the kernel in front is still running.
-        int ahead = min_of(args.stages, end - begin);
-        for (int stage = 0; stage < ahead; stage++, step++)
-        {
-            fetch_weights(stage);
-        }
-
         wait_for_previous();
         for (int stage = 0; stage < ahead; stage++)
         {

@@ -25,6 +25,30 @@ public class CudaKernelTests
     [Fact]
     public void Int4WeightsReachEveryKernel() => Run(WeightFormat.Int4, 0.1);
 
+    /// <summary>A step's out_proj, where a warp has whole heads: 1, 2 or 4 vectors a thread, most warps without any.</summary>
+    [Theory]
+    [InlineData(WeightFormat.BFloat16, 1e-3)]
+    [InlineData(WeightFormat.Int8, 0.1)]
+    [InlineData(WeightFormat.Int4, 0.1)]
+    public void AStepTakesHeadsOfSeveralVectors(WeightFormat format, double tolerance)
+    {
+        _ = Gpu.Device;
+        foreach (int heads in (int[])[1, 2, 4])
+        {
+            var random = new Random(heads);
+            var config = new XlstmConfig { EmbeddingDim = 1024, NumBlocks = 1, NumHeads = heads, VocabSize = 100 };
+            RandomModel model = RandomModels.Create(random, config, "BF16");
+            using var folder = new TemporaryFolder();
+            RandomModels.WriteCheckpoint(folder.Path, model, new CheckpointLayout("BF16"));
+            int[] ids = model.RandomIds(random, 1);
+            using CpuBackend cpu = Gpu.LoadCpu(folder.Path, format);
+            using CudaBackend gpu = Gpu.Load(folder.Path, format);
+            double error = Gpu.RelativeError(Gpu.Feed(cpu, config, ids, 1).Logits, Gpu.Feed(gpu, config, ids, 1).Logits);
+            Gpu.Write($"{format}, {heads} heads: relative error of logits {error:e1}");
+            Assert.InRange(error, 0, tolerance);
+        }
+    }
+
     private static void Run(WeightFormat format, double tolerance)
     {
         _ = Gpu.Device;

@@ -83,6 +83,7 @@ internal sealed class ChatRepl : IDisposable
             catch (XlstmException e)
             {
                 // A slip of the pen must not cost a conversation.
+                _output.EndLineBeforeError();
                 Terminal.WriteError(e.Message);
             }
         }

@@ -87,18 +87,23 @@ internal sealed class GenerateCommand
             output.Write(echo);
         }
 
-        var result = await SingleRun.RunAsync(open.Session, promptIds, job, Receive, cancellationToken).ConfigureAwait(false);
+        GenerationResult result;
+        try
+        {
+            result = await SingleRun.RunAsync(open.Session, promptIds, job, Receive, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not OutputClosedException)
+        {
+            output.EndLineBeforeError();
+            throw;
+        }
+
         if (json)
         {
             output.WriteLine((result with { Text = echo + result.Text, Timings = result.Timings with { LoadSeconds = loadSeconds } }).ToJson());
         }
 
-        output.EndLine();
-        if (output.SharesLineWithError)
-        {
-            Console.Error.WriteLine();
-        }
-
+        output.EndLineBeforeError();
         string? saved = await _sessions.SaveAsync(open.Session, parsed).ConfigureAwait(false);
         bool verbose = parsed.GetValue<bool>(ModelArguments.VerboseName);
         foreach (string line in new[] { open.CacheReport, saved }.OfType<string>().Where(_ => verbose || Terminal.ErrorIsTerminal))

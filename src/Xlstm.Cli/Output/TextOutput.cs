@@ -38,11 +38,9 @@ internal sealed class TextOutput : IDisposable
     /// <summary>Something has been written and its last character is not a line feed.</summary>
     public bool InsideLine { get; private set; }
 
-    /// <summary>
-    /// What stderr prints next would continue the text's line where both end up on one screen or in one log. Only text that goes to
-    /// a file while stderr goes to a terminal is surely apart.
-    /// </summary>
-    public bool SharesLineWithError => InsideLine && (IsTerminal || _isPipe || !Terminal.ErrorIsTerminal);
+    // What stderr prints next would continue the text's line where both end up on one screen or in one log. Only text that goes to
+    // a file while stderr goes to a terminal is surely apart.
+    private bool SharesLineWithError => InsideLine && (IsTerminal || _isPipe || !Terminal.ErrorIsTerminal);
 
     public void Write(ReadOnlySpan<char> text)
     {
@@ -74,6 +72,16 @@ internal sealed class TextOutput : IDisposable
         if (IsTerminal && InsideLine)
         {
             Write("\n");
+        }
+    }
+
+    /// <summary>Ends an unfinished line before stderr is written to: the text's own on a terminal, else with a line feed on stderr, for the text is to stay as it is.</summary>
+    public void EndLineBeforeError()
+    {
+        EndLine();
+        if (SharesLineWithError)
+        {
+            Console.Error.WriteLine();
         }
     }
 

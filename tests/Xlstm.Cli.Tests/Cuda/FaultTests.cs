@@ -82,6 +82,14 @@ public class FaultTests(FakeDriver driver) : IClassFixture<FakeDriver>
     }
 
     [Fact]
+    public async Task AFaultAmidTheTextHasALineOfItsOwn()
+    {
+        (ToolResult result, string line) = await driver.FailAsync("the GPU is lost to this process", "fail=cuStreamSynchronize:719:14", [.. Generate, "--device", "cuda"]);
+        Assert.NotEmpty(result.Output);
+        Assert.EndsWith("\n\n" + line + "\n", "\n" + result.Error.ReplaceLineEndings("\n"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task TheCompilersLogIsShownWhenAskedFor()
     {
         string[] arguments = [.. Generate, "--device", "cuda"];

@@ -27,39 +27,48 @@ struct CellCommit
     int dqk;
 };
 
+/// An item's element of n and, behind it, m.
+__device__ float committed(const CellCommit& c, int item, int j)
+{
+    int of_n = c.heads * c.dqk;
+    return j < of_n ? c.new_n[(long)item * of_n + j] : c.new_m[item * c.heads + j - of_n];
+}
+
 __device__ void commit_item(const CellCommit& c, int item, int thread, int threads)
 {
     float* state = c.items[item].state;
-    int of_n = c.heads * c.dqk, floats = of_n + c.heads;
-    for (int j = thread; j < floats && state; j += threads)
+    int elements = c.heads * (c.dqk + 1);
+    for (int j = thread; j < elements && state; j += threads)
     {
-        state[c.n_offset + j] = j < of_n ? c.new_n[(long)item * of_n + j] : c.new_m[item * c.heads + j - of_n];
+        state[c.n_offset + j] = committed(c, item, j);
     }
 }
 
-/// A thread's element of the first item's n and m, where the blocks of threads of a grid share them: fetched early and stored at the end, so that
-/// nothing waits for it.
-struct CommitElement
+/// A block of threads' share of the first item's n and m. A thread's first element is fetched early and stored at the end, so that nothing waits
+/// for it; there are more only where few blocks of threads share many.
+struct CommitShare
 {
-    float value = 0;
-    float* place = nullptr;
+    float* n; // m behind it
+    uint index = 0, end = 0;
+    float first;
 
     __device__ void fetch(const CellCommit& c, int thread)
     {
-        uint of_n = c.heads * c.dqk, elements = of_n + c.heads;
-        uint first = elements * (uint)block_x() / (uint)grid_x(), end = elements * (uint)(block_x() + 1) / (uint)grid_x(), j = first + thread;
-        if (j < end)
+        uint elements = c.heads * (c.dqk + 1);
+        index = elements * (uint)block_x() / (uint)grid_x() + thread;
+        end = elements * (uint)(block_x() + 1) / (uint)grid_x();
+        if (index < end)
         {
-            value = j < of_n ? c.new_n[j] : c.new_m[j - of_n];
-            place = c.items[0].state + c.n_offset + j;
+            n = c.items[0].state + c.n_offset;
+            first = committed(c, 0, index);
         }
     }
 
-    __device__ void store() const
+    __device__ void store(const CellCommit& c, int threads) const
     {
-        if (place)
+        for (uint j = index; j < end; j += threads)
         {
-            *place = value;
+            n[j] = j == index ? first : committed(c, 0, j);
         }
     }
 };

@@ -81,7 +81,7 @@ __device__ void stream_mat_vec(const StreamArgs& args)
     NormWeights<Vectors, In> norm;
     norm.fetch(a);
     wait_for_previous();
-    CommitElement commit;
+    CommitShare commit;
     if (In == HeadsInput)
     {
         commit.fetch(a.commit, thread);
@@ -170,7 +170,7 @@ __device__ void stream_mat_vec(const StreamArgs& args)
 
     if (In == HeadsInput)
     {
-        commit.store();
+        commit.store(a.commit, Consumers);
     }
 }
 

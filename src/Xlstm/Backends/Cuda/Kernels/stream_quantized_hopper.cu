@@ -122,7 +122,7 @@ __device__ void stream_quantized(const QuantizedArgs& args)
     NormWeights<Vectors, In> norm;
     norm.fetch(a);
     wait_for_previous();
-    CommitElement commit;
+    CommitShare commit;
     if (In == HeadsInput)
     {
         commit.fetch(a.commit, thread);
@@ -185,7 +185,7 @@ __device__ void stream_quantized(const QuantizedArgs& args)
     range.template finish_rows<Warps>(a, args.parts, partial, per_warp, scale, residual, thread, Consumers);
     if (In == HeadsInput)
     {
-        commit.store();
+        commit.store(a.commit, Consumers);
     }
 }
 

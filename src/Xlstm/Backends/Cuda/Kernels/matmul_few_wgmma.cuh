@@ -74,19 +74,16 @@ __device__ void mat_mul(const FewArgs& args)
     {
         // Weights depend on nothing: the ring fills while the kernel in front is still running. Making barriers takes long, so each
         // is made when it is needed.
-        for (int stage = 0; stage < ahead; stage++, step++)
+        for (int stage = 0; stage < args.stages; stage++)
         {
             barrier_init(full + stage * 8, 1);
             barrier_init(empty + stage * 8, consumers / WarpSize);
             barrier_init_done();
-            fetch_weights(stage);
-        }
-
-        for (int stage = ahead; stage < args.stages; stage++)
-        {
-            barrier_init(full + stage * 8, 1);
-            barrier_init(empty + stage * 8, consumers / WarpSize);
-            barrier_init_done();
+            if (stage < ahead)
+            {
+                fetch_weights(stage);
+                step++;
+            }
         }
     }
 

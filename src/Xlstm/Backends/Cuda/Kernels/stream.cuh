@@ -86,6 +86,46 @@ __device__ void fetch_next(const NextWeights& next)
     }
 }
 
+/// What the warp that copies does, all of it, and the barrier before which others must not look at the ring; returns whether this is that warp.
+/// more: whether there is more to copy; copy: fills the stage.
+template <int Longest, typename More, typename Copy>
+__device__ bool fill_ring(Ring<Longest>& ring, const NextWeights& next, More more, Copy copy)
+{
+    bool copies = warp_index() == Warps;
+    if (copies && lane_index() == 0)
+    {
+        // Weights depend on nothing: the ring fills while the kernel in front is still running. Making barriers takes long, so each
+        // is made when it is needed.
+        for (int i = 0; i < ring.stages && more(); i++)
+        {
+            ring.make();
+            copy();
+            ring.next();
+        }
+    }
+
+    __syncthreads();
+    if (copies)
+    {
+        // The other lanes do not wait for the kernel in front: the whole warp would.
+        if (lane_index() == 0)
+        {
+            while (more())
+            {
+                ring.wait_empty();
+                copy();
+                ring.next();
+            }
+
+            fetch_next(next);
+        }
+
+        return true;
+    }
+
+    return false;
+}
+
 struct Eight
 {
     float4 low, high;

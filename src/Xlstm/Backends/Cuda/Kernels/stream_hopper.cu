@@ -37,36 +37,10 @@ __device__ void stream_mat_vec(const StreamArgs& args)
         uint bytes = min_of(Rows, count - copied * Rows) * row_bytes;
         barrier_expect(ring.full(), bytes);
         copy_bulk(shared_address(pieces + ring.stage * stage_bytes), (const byte*)a.weights + (long)first * row_bytes + (long)copied * stage_bytes, bytes, ring.full());
-        ring.next();
         copied++;
     };
-    bool copies = warp_index() == Warps;
-    if (copies && lane_index() == 0)
+    if (fill_ring(ring, a.next, [&]() { return copied < rounds; }, copy_rows))
     {
-        // Weights depend on nothing: the ring fills while the kernel in front is still running. Making barriers takes long, so each
-        // is made when it is needed.
-        while (copied < args.stages && copied < rounds)
-        {
-            ring.make();
-            copy_rows();
-        }
-    }
-
-    __syncthreads();
-    if (copies)
-    {
-        // The other lanes do not wait for the kernel in front: the whole warp would.
-        if (lane_index() == 0)
-        {
-            while (copied < rounds)
-            {
-                ring.wait_empty();
-                copy_rows();
-            }
-
-            fetch_next(a.next);
-        }
-
         return;
     }
 

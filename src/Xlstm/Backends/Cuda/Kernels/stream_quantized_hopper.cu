@@ -73,7 +73,6 @@ __device__ void stream_quantized(const QuantizedArgs& args)
         uint length = header + min_of(StagePairs, pairs - copied_pairs) * W::PairBytes;
         barrier_expect(ring.full(), length);
         copy_bulk(shared_address(pieces + ring.stage * StageBytes), panel + (W::HeaderBytes - header) + (long)copied_pairs * W::PairBytes, length, ring.full());
-        ring.next();
         copied_pairs += StagePairs;
         if (copied_pairs >= pairs)
         {
@@ -81,33 +80,8 @@ __device__ void stream_quantized(const QuantizedArgs& args)
             copied++;
         }
     };
-    bool copies = warp_index() == Warps;
-    if (copies && lane_index() == 0)
+    if (fill_ring(ring, a.next, [&]() { return copied < count; }, copy_piece))
     {
-        // Weights depend on nothing: the ring fills while the kernel in front is still running. Making barriers takes long, so each
-        // is made when it is needed.
-        for (int i = 0; i < args.stages && copied < count; i++)
-        {
-            ring.make();
-            copy_piece();
-        }
-    }
-
-    __syncthreads();
-    if (copies)
-    {
-        // The other lanes do not wait for the kernel in front: the whole warp would.
-        if (lane_index() == 0)
-        {
-            while (copied < count)
-            {
-                ring.wait_empty();
-                copy_piece();
-            }
-
-            fetch_next(a.next);
-        }
-
         return;
     }
 
